@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/progress.h"
+#include "engine/base/tensor.h"
+#include "engine/model/config.h"
+
+namespace haq::model {
+
+/// What a weight does in the network; the architecture table maps (role, layer, expert) to tensors.
+enum class Role {
+  kEmbedding, kPositionEmbedding, kProjectIn, kProjectOut, kFinalNorm, kLmHead,
+  kInputNorm, kPostAttentionNorm,              // per layer; OPT: self_attn_layer_norm, final_layer_norm
+  kQ, kK, kV, kO, kQNorm, kKNorm, kSinks,
+  kQA, kQANorm, kQB, kKvA, kKvANorm, kKvB,     // MLA
+  kRouter,
+  kGate, kUp, kDown,                           // dense FFN (expert < 0) or one expert; OPT: kUp = fc1, kDown = fc2
+  kSharedGate, kSharedUp, kSharedDown, kSharedExpertGate,
+};
+
+/// Parameter counts and byte sizes by class; "active" counts what one token touches.
+struct ParameterSummary {
+  std::int64_t total = 0, active = 0;
+  std::map<std::string, std::int64_t> by_class;  ///< embedding, attention, router, experts, shared, dense, norm, head
+  std::int64_t expert_parameters = 0;            ///< of one routed expert
+  std::int64_t bytes16 = 0, bytes8 = 0;          ///< whole model with 16-bit weights / as W8A8
+};
+
+/// Memory needed to run with a context of N tokens, every term named, in bytes.
+struct MemoryEstimate {
+  std::int64_t weights = 0;        ///< mapped or owned weights
+  std::int64_t packed = 0;         ///< packed copies for the GEMM library (upper bound)
+  std::int64_t kv_cache = 0;
+  std::int64_t buffers = 0;        ///< activations of one prefill chunk
+  std::int64_t total() const { return weights + packed + kv_cache + buffers; }
+};
+
+/// An opened model: a Hugging Face folder, or synthetic weights of a published shape. Immutable
+/// after opening and safe to share between threads.
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+
+  /// Opens and checks a folder (config, shards, every tensor's presence, dtype and shape), without
+  /// reading weight data. Throws Error naming file and field.
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& folder);
+  /// "olmoe-1b-7b", "mixtral-8x7b", "qwen3-30b-a3b", each optionally ":layers=N". Random weights of
+  /// true shape, made on demand from `seed`; scaled so that activations stay finite.
+  static std::shared_ptr<const Checkpoint> synthetic(const std::string& shape, bool quantized,
+                                                     std::uint64_t seed = 1);
+
+  const ModelConfig& config() const { return config_; }
+  const GenerationDefaults& generation() const { return generation_; }
+  const std::filesystem::path& folder() const { return folder_; }  ///< empty for synthetic ones
+  const std::string& name() const { return name_; }                ///< for display: folder or shape name
+  bool is_synthetic() const { return folder_.empty(); }
+  /// Weight file type for display: "bf16", "f16", "f32", "w8a8".
+  std::string precision() const;
+
+  /// The linear layer of a role, in canonical [out, in] form: fused layouts are split, transposed
+  /// ones transposed, F16 converted to `f16_target` (kBF16 rounds; kF32 is exact). Zero-copy where
+  /// the file already has that form. Checks for non-finite bias/scale. Throws kNotFound if absent.
+  virtual LinearWeights linear(Role role, int layer = -1, int expert = -1,
+                               DType f16_target = DType::kBF16) const = 0;
+  /// A vector (norm weight, sinks) widened to float32.
+  virtual std::vector<float> vector(Role role, int layer = -1) const = 0;
+  /// The bias of a norm, empty if it has none.
+  virtual std::vector<float> norm_bias(Role role, int layer = -1) const = 0;
+  virtual bool has(Role role, int layer = -1, int expert = -1) const = 0;
+  /// Checkpoint name of the module, for messages and reports ("model.layers.0.self_attn.q_proj").
+  virtual std::string module_name(Role role, int layer = -1, int expert = -1) const = 0;
+
+  ParameterSummary parameters() const;
+  MemoryEstimate memory(std::int64_t context, bool fp32_mode, int prefill_chunk) const;
+
+  /// Hash of config and all tensors (reads everything once, cached beside the user's data keyed by
+  /// path, sizes and times). base_fingerprint: the 16-bit source's, for a quantized folder; equals
+  /// fingerprint otherwise.
+  virtual std::string fingerprint(const ProgressCallback& progress = {},
+                                  const CancelToken& cancel = {}) const = 0;
+  virtual std::string base_fingerprint() const = 0;
+
+ protected:
+  ModelConfig config_;
+  GenerationDefaults generation_;
+  std::filesystem::path folder_;
+  std::string name_;
+};
+
+/// The model that ships with the program.
+std::filesystem::path demo_model_dir();
+
+}  // namespace haq::model

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/base/progress.h"
+#include "engine/device/device.h"
+#include "engine/model/checkpoint.h"
+
+namespace haq::nn {
+
+enum class Compute {
+  kAuto,  ///< W8A8 folders: int8; 16-bit folders: bf16; 32-bit folders: fp32
+  kBf16,
+  kFp32,
+};
+
+struct DecoderOptions {
+  Compute compute = Compute::kAuto;
+  int prefill_chunk = 512;  ///< tokens per forward pass of a prompt, 1..8192
+};
+
+/// The tokens of one conversation and their keys and values.
+class Sequence {
+ public:
+  virtual ~Sequence() = default;
+  virtual std::int64_t length() const = 0;
+  virtual void truncate(std::int64_t tokens) = 0;
+  virtual std::size_t kv_bytes() const = 0;
+  /// Length the sequence will have when the current prompt is read in full; longrope needs it so
+  /// that the result does not depend on the chunk size. 0: not known.
+  virtual void set_planned_length(std::int64_t tokens) = 0;
+};
+
+/// New tokens of one sequence in a step. Several segments make a batch.
+struct Segment {
+  Sequence* sequence = nullptr;
+  std::span<const std::int32_t> ids;
+  enum class Logits { kNone, kLast, kAll } logits = Logits::kLast;
+};
+
+/// Routing of one MoE layer in one step; valid during the callback.
+struct RoutedStep {
+  int layer = 0;
+  std::int64_t tokens = 0;
+  int top_k = 0;
+  std::span<const std::int32_t> ids;      ///< [tokens, top_k], most probable first
+  std::span<const float> weights;
+  std::span<const float> router_logits;   ///< [tokens, experts]; only filled when hidden states are wanted
+};
+
+/// Optional taps. Callbacks run on the calling thread.
+struct Observer {
+  std::function<void(const RoutedStep&)> routed;
+  /// layer -1: what enters layer 0; n: residual stream after layer n; layers: what enters lm_head.
+  std::function<void(int layer, std::span<const float> rows, std::int64_t hidden)> hidden;
+};
+
+/// Computes the routed experts of a layer. The default runs all groups on the decoder's device;
+/// the expert runtime (cache, placement, dispatch) replaces it without a change of the forward pass.
+class ExpertRunner {
+ public:
+  virtual ~ExpertRunner() = default;
+  /// `x` [T, hidden]; writes slot t * top_k + c for choice c of token t into `slots` [T*top_k, hidden].
+  virtual void run(const RoutedStep& step, device::ConstRows x, device::Rows slots) = 0;
+};
+
+struct DecoderStats {
+  std::size_t weight_bytes_per_token = 0;  ///< weights read for one decoded token (active experts)
+  std::size_t mapped_bytes = 0, packed_bytes = 0, owned_bytes = 0;
+};
+
+/// The decoder forward pass over one device. One thread at a time.
+class Decoder {
+ public:
+  static std::unique_ptr<Decoder> load(std::shared_ptr<const model::Checkpoint> checkpoint,
+                                       std::shared_ptr<device::Device> device, const DecoderOptions& options,
+                                       const ProgressCallback& progress = {}, const CancelToken& cancel = {});
+  virtual ~Decoder() = default;
+
+  virtual std::unique_ptr<Sequence> new_sequence() = 0;
+  /// Runs one step over all segments. Returns logits of the wanted rows, concatenated in segment order,
+  /// [rows, vocab] float32 in host memory, valid until the next call. Appends to the sequences; on an
+  /// exception the sequences keep their former length. Throws kInvalidArgument for ids outside the
+  /// vocabulary or positions beyond the context, kNumeric for non-finite activations.
+  virtual std::span<const float> forward(std::span<const Segment> segments, const Observer* observer = nullptr) = 0;
+  virtual const model::ModelConfig& config() const = 0;
+  virtual Compute compute() const = 0;  ///< the effective one, never kAuto
+  virtual bool int8() const = 0;        ///< quantized linears run through the integer path
+  virtual DecoderStats stats() const = 0;
+  virtual device::Device& device() = 0;
+  virtual void set_expert_runner(std::shared_ptr<ExpertRunner> runner) = 0;  ///< null: the default
+};
+
+}  // namespace haq::nn
