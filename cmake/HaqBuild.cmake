@@ -48,10 +48,12 @@ function(haq_engine_library name)
   target_link_libraries(haq_${name} PUBLIC haq::options ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK})
 endfunction()
 
-# haq_test(<name> SOURCES ... LINK ... [TIMEOUT s]): a GoogleTest program, one
-# ctest entry per program (start-up of a process per case would cost more).
+# haq_test(<name> SOURCES ... LINK ... [TIMEOUT s] [THREADS]): a GoogleTest program,
+# one ctest entry per program (start-up of a process per case would cost more).
+# THREADS: also run under ThreadSanitizer (ctest label "threads", target haq_tsan_tests).
+add_custom_target(haq_tsan_tests)
 function(haq_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "TIMEOUT" "SOURCES;LINK" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 600)
   endif()
@@ -60,6 +62,10 @@ function(haq_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "LANG=C.UTF-8;QT_QPA_PLATFORM=offscreen")
+  if(ARG_THREADS)
+    set_tests_properties(${name} PROPERTIES LABELS threads)
+    add_dependencies(haq_tsan_tests ${name})
+  endif()
 endfunction()
 
 # haq_fuzzer(<name> SOURCES ... LINK ...): a libFuzzer program; its seed corpus is
