@@ -86,8 +86,11 @@ class Decoder {
   /// Runs one step over all segments. Returns logits of the wanted rows, concatenated in segment order,
   /// [rows, vocab] float32 in host memory, valid until the next call. Appends to the sequences; on an
   /// exception the sequences keep their former length. Throws kInvalidArgument for ids outside the
-  /// vocabulary or positions beyond the context, kNumeric for non-finite activations.
-  virtual std::span<const float> forward(std::span<const Segment> segments, const Observer* observer = nullptr) = 0;
+  /// vocabulary or positions beyond the context, kNumeric for non-finite activations, kCancelled when
+  /// `cancel` was set: it is looked at between layers and between batches of experts, so that a step of
+  /// a long prompt stops soon (well under 100 ms on a desktop) without a change of the chunk size.
+  virtual std::span<const float> forward(std::span<const Segment> segments, const Observer* observer = nullptr,
+                                         const CancelToken* cancel = nullptr) = 0;
   virtual const model::ModelConfig& config() const = 0;
   virtual Compute compute() const = 0;  ///< the effective one, never kAuto
   virtual bool int8() const = 0;        ///< quantized linears run through the integer path
