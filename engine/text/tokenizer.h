@@ -29,6 +29,19 @@ class Tokenizer {
   /// `text` must be valid UTF-8 (kInvalidArgument otherwise).
   virtual std::vector<TokenId> encode(std::string_view text, const EncodeOptions&) const = 0;
   std::vector<TokenId> encode(std::string_view text) const { return encode(text, EncodeOptions{}); }
+  /// An added token found in raw text: bytes [begin, end), with the blanks that its lstrip or rstrip
+  /// swallows.
+  struct SpecialMatch {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    TokenId id = 0;
+  };
+  /// Where encode(text, {.parse_special = true}) would cut `text` at added tokens that
+  /// {.parse_special = false} would not recognise: the same tokens in the same (leftmost, longest)
+  /// order, honouring single_word, lstrip and rstrip. Only matches on the raw text; ascending and
+  /// without overlap. encode_prompt() relies on it to keep the text of messages from ever becoming
+  /// one of them. `text` must be valid UTF-8 (kInvalidArgument otherwise).
+  virtual std::vector<SpecialMatch> find_special(std::string_view text) const = 0;
   /// Ids outside the vocabulary throw kInvalidArgument.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special) const = 0;
   /// The token as the vocabulary spells it ("▁dog", "Ġdog").
