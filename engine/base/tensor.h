@@ -44,6 +44,7 @@ struct HostMatrix {
   std::int64_t cols = 0;
   const std::byte* data = nullptr;
   std::shared_ptr<const void> owner;
+  bool mapped = false;  ///< `data` lies in a file mapping (costs page cache, not private memory)
 
   std::size_t bytes() const {
     return static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * size_of(dtype);
