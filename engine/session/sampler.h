@@ -9,18 +9,19 @@ namespace haq::session {
 
 /// Order of application: repetition penalty, temperature, top-k, top-p, min-p (as transformers).
 struct SamplingOptions {
-  float temperature = 0;          ///< 0: greedy (argmax, lowest id on ties)
-  int top_k = 0;                  ///< 0: off
-  float top_p = 1;                ///< 1: off
-  float min_p = 0;                ///< 0: off
-  float repetition_penalty = 1;   ///< 1: off
+  float temperature = 0;         ///< 0: greedy (argmax, lowest id on ties)
+  int top_k = 0;                 ///< 0: off
+  float top_p = 1;               ///< 1: off
+  float min_p = 0;               ///< 0: off
+  float repetition_penalty = 1;  ///< 1: off
   std::uint64_t seed = 0;
   /// Throws kInvalidArgument naming the option and its range.
   void check() const;
 };
 
 /// The distribution one would draw from, [vocab]; temperature must be > 0.
-std::vector<float> distribution(std::span<const float> logits, std::span<const std::int32_t> history,
+std::vector<float> distribution(std::span<const float> logits,
+                                std::span<const std::int32_t> history,
                                 const SamplingOptions& options);
 
 /// Draws ids; the stream of random numbers depends on the seed and the number of draws alone.
