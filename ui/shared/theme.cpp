@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/shared/theme.h"
 
-#include <QApplication>
 #include <QEvent>
 #include <QFontDatabase>
 #include <QFontMetricsF>
-#include <QStyleFactory>
+#include <QGuiApplication>
 #include <array>
 #include <cmath>
 
@@ -84,9 +83,8 @@ QColor Theme::tableColor(Role role, bool dark) {
 }
 
 void Theme::install() {
-  m_systemFont = QApplication::font();
+  m_systemFont = QGuiApplication::font();
   m_systemDark = systemIsDark();
-  QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
   m_installed = true;
   qApp->installEventFilter(this);
   apply();
@@ -192,8 +190,7 @@ bool Theme::systemIsDark() const {
 void Theme::apply() {
   m_dark = m_mode == Mode::kDark || (m_mode == Mode::kSystem && m_systemDark);
   if (!m_installed) return;
-  QApplication::setPalette(palette());
-  QApplication::setFont(font(FontRole::kBody));
+  QGuiApplication::setPalette(palette());
   Q_EMIT changed();
 }
 

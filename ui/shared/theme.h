@@ -69,8 +69,8 @@ class Theme : public QObject {
   /// The colour of a role under a given darkness (for tests and previews).
   static QColor tableColor(Role role, bool dark);
 
-  /// Takes over the application: remembers the system's palette and font, applies style and
-  /// palette, and follows the system from then on. Call once, after QApplication is made.
+  /// Takes over the application: remembers the system's palette and font, applies the palette and
+  /// follows the system from then on. Called by installTheme().
   void install();
 
   void setMode(Mode mode);
@@ -92,7 +92,7 @@ class Theme : public QObject {
   QPalette palette() const;
 
  Q_SIGNALS:
-  /// Colours or fonts are different now; the application's palette and font are already set.
+  /// Colours or fonts are different now; the application's palette is already set.
   void changed();
 
  protected:

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ui/shared/widgets.h"
+
+#include <QHBoxLayout>
+#include <QPainter>
+#include <QPushButton>
+#include <QStyleOptionToolButton>
+#include <QVBoxLayout>
+
+#include "ui/shared/style.h"
+
+namespace haq::ui {
+
+namespace {
+
+constexpr int kIconSide = 16;
+constexpr int kBigIcon = 40;
+constexpr int kReadableWidth = 460;
+
+class IconView : public QWidget {
+ public:
+  IconView(Icon which, Role role, int side, QWidget* parent)
+      : QWidget(parent), m_icon(which), m_role(role) {
+    setFixedSize(side, side);
+  }
+  void set(Icon which, Role role) {
+    m_icon = which;
+    m_role = role;
+    update();
+  }
+
+ protected:
+  void paintEvent(QPaintEvent*) override {
+    QPainter painter(this);
+    paintIcon(painter, m_icon, rect(), Theme::instance().color(m_role));
+  }
+
+ private:
+  Icon m_icon;
+  Role m_role;
+};
+
+Role bannerRole(Banner::Kind kind) {
+  switch (kind) {
+    case Banner::Kind::kWarning:
+      return Role::kWarning;
+    case Banner::Kind::kError:
+      return Role::kError;
+    case Banner::Kind::kInfo:
+      break;
+  }
+  return Role::kAccent;
+}
+
+Icon bannerIcon(Banner::Kind kind) {
+  switch (kind) {
+    case Banner::Kind::kWarning:
+      return Icon::kWarning;
+    case Banner::Kind::kError:
+      return Icon::kError;
+    case Banner::Kind::kInfo:
+      break;
+  }
+  return Icon::kInfo;
+}
+
+}  // namespace
+
+TextLabel::TextLabel(const QString& text, FontRole font, Role color, QWidget* parent)
+    : QLabel(text, parent), m_font(font), m_color(color) {
+  setTextFormat(Qt::PlainText);
+  connect(&Theme::instance(), &Theme::changed, this, &TextLabel::restyle);
+  restyle();
+}
+
+void TextLabel::setRole(Role color) {
+  if (color == m_color) return;
+  m_color = color;
+  restyle();
+}
+
+void TextLabel::restyle() {
+  setFont(Theme::instance().font(m_font));
+  QPalette colors = Theme::instance().palette();
+  colors.setColor(QPalette::WindowText, Theme::instance().color(m_color));
+  setPalette(colors);
+}
+
+Card::Card(QWidget* parent, Role surface) : QFrame(parent), m_surface(surface) {
+  setFrameShape(QFrame::NoFrame);
+}
+
+void Card::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  const Theme& theme = Theme::instance();
+  paintPanel(painter, rect(), theme.color(m_surface), theme.hairline(m_surface), kRadius);
+}
+
+Chip::Chip(QWidget* parent) : QToolButton(parent) {
+  setPopupMode(QToolButton::InstantPopup);
+  setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+  setFocusPolicy(Qt::TabFocus);
+  setIconSize({kIconSide, kIconSide});
+}
+
+QSize Chip::sizeHint() const {
+  const QFontMetrics metrics(font());
+  int width = metrics.horizontalAdvance(text()) + 2 * space::kM;
+  if (!icon().isNull()) width += kIconSide + space::kS;
+  if (menu() != nullptr) width += space::kM + space::kXs;
+  return {width, std::max(metrics.height() + 2 * space::kXs, kHitTarget + space::kXs)};
+}
+
+QSize Chip::minimumSizeHint() const {
+  return {6 * space::kXl, sizeHint().height()};
+}
+
+void Chip::paintEvent(QPaintEvent*) {
+  QStyleOptionToolButton option;
+  initStyleOption(&option);
+  QPainter painter(this);
+  const Theme& theme = Theme::instance();
+  const QColor text = theme.color(isEnabled() ? Role::kText : Role::kDisabled);
+  QColor fill = theme.color(Role::kRaised);
+  if (isDown()) {
+    fill = blend(fill, text, 0.12);
+  } else if (underMouse() && isEnabled()) {
+    fill = blend(fill, text, 0.06);
+  }
+  const double radius = height() / 2.0;
+  paintPanel(painter, rect(), fill, blend(theme.hairline(Role::kRaised), text, 0.06), radius);
+  if (hasFocus()) paintFocusRing(painter, rect(), radius);
+  QRect inner = rect().adjusted(space::kM, 0, -space::kM, 0);
+  if (!icon().isNull()) {
+    const QRect square(inner.left(), inner.center().y() - kIconSide / 2 + 1, kIconSide, kIconSide);
+    icon().paint(&painter, square, Qt::AlignCenter, isEnabled() ? QIcon::Normal : QIcon::Disabled);
+    inner.setLeft(square.right() + 1 + space::kS);
+  }
+  if (menu() != nullptr) {
+    const QRectF arrow(inner.right() - space::kM + space::kXs, inner.center().y() - 5, 11, 11);
+    paintIcon(painter, Icon::kChevronDown, arrow, theme.color(Role::kMuted));
+    inner.setRight(inner.right() - space::kM - space::kXs);
+  }
+  painter.setPen(text);
+  painter.setFont(font());
+  painter.drawText(inner, Qt::AlignVCenter | Qt::AlignLeft,
+                   painter.fontMetrics().elidedText(this->text(), Qt::ElideMiddle, inner.width()));
+}
+
+QToolButton* iconButton(Icon which, const QString& name, QWidget* parent) {
+  auto* button = new QToolButton(parent);
+  button->setIcon(icon(which));
+  button->setIconSize({kIconSide, kIconSide});
+  button->setAutoRaise(true);
+  button->setToolTip(name);
+  button->setAccessibleName(name);
+  button->setMinimumSize(kHitTarget + space::kXs, kHitTarget + space::kXs);
+  button->setFocusPolicy(Qt::TabFocus);
+  return button;
+}
+
+QPushButton* pushButton(const QString& text, bool primary, QWidget* parent) {
+  auto* button = new QPushButton(text, parent);
+  button->setProperty("primary", primary);
+  button->setAutoDefault(false);
+  return button;
+}
+
+Banner::Banner(QWidget* parent)
+    : QFrame(parent),
+      m_title(new TextLabel({}, FontRole::kStrong)),
+      m_more(new TextLabel({}, FontRole::kBody)),
+      m_buttons(new QHBoxLayout) {
+  setFrameShape(QFrame::NoFrame);
+  auto* row = new QHBoxLayout(this);
+  row->setContentsMargins(space::kM, space::kS, space::kS, space::kS);
+  row->setSpacing(space::kM);
+  auto* mark = new IconView(Icon::kInfo, Role::kAccent, 20, this);
+  mark->setObjectName(QStringLiteral("mark"));
+  row->addWidget(mark, 0, Qt::AlignTop);
+  auto* texts = new QVBoxLayout;
+  texts->setSpacing(2);
+  for (TextLabel* label : {m_title, m_more}) {
+    label->setWordWrap(true);
+    label->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    texts->addWidget(label);
+  }
+  row->addLayout(texts, 1);
+  m_buttons->setSpacing(space::kS);
+  row->addLayout(m_buttons);
+  auto* close = iconButton(Icon::kClose, tr("Dismiss this message"), this);
+  connect(close, &QToolButton::clicked, this, [this] {
+    hide();
+    Q_EMIT dismissed();
+  });
+  row->addWidget(close, 0, Qt::AlignTop);
+  hide();
+}
+
+void Banner::show(Kind kind, const QString& text, const QString& detail) {
+  m_kind = kind;
+  m_text = text;
+  m_detail = detail;
+  m_title->setText(text);
+  m_more->setText(detail);
+  m_more->setVisible(!detail.isEmpty());
+  while (QLayoutItem* item = m_buttons->takeAt(0)) {
+    item->widget()->deleteLater();
+    delete item;
+  }
+  static_cast<IconView*>(findChild<QWidget*>(QStringLiteral("mark")))
+      ->set(bannerIcon(kind), bannerRole(kind));
+  setAccessibleName(detail.isEmpty() ? text : text + QLatin1Char(' ') + detail);
+  QFrame::show();
+  update();
+}
+
+QPushButton* Banner::addButton(const QString& text) {
+  QPushButton* button = pushButton(text, false, this);
+  m_buttons->addWidget(button);
+  return button;
+}
+
+void Banner::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  const Theme& theme = Theme::instance();
+  const Role role = bannerRole(m_kind);
+  paintPanel(painter, rect(), theme.tint(role, Role::kRaised, 0.09),
+             theme.tint(role, Role::kRaised, 0.35), kRadius);
+}
+
+EmptyState::EmptyState(Icon which, const QString& title, const QString& text, QWidget* parent)
+    : QWidget(parent),
+      m_title(new TextLabel(title, FontRole::kHeading)),
+      m_text(new TextLabel(text, FontRole::kBody, Role::kMuted)),
+      m_buttons(new QHBoxLayout) {
+  auto* column = new QVBoxLayout(this);
+  column->setContentsMargins(space::kXl, space::kXl, space::kXl, space::kXl);
+  column->setSpacing(space::kM);
+  column->addStretch(2);
+  column->addWidget(new IconView(which, Role::kMuted, kBigIcon, this), 0, Qt::AlignHCenter);
+  for (TextLabel* label : {m_title, m_text}) {
+    label->setAlignment(Qt::AlignHCenter);
+    label->setWordWrap(true);
+    label->setMaximumWidth(kReadableWidth);
+    label->setMinimumWidth(std::min(kReadableWidth, 280));
+    column->addWidget(label, 0, Qt::AlignHCenter);
+  }
+  m_buttons->setSpacing(space::kS);
+  m_buttons->setAlignment(Qt::AlignHCenter);
+  column->addLayout(m_buttons);
+  column->addStretch(3);
+}
+
+void EmptyState::setTexts(const QString& title, const QString& text) {
+  m_title->setText(title);
+  m_text->setText(text);
+}
+
+QPushButton* EmptyState::addButton(const QString& text, bool primary) {
+  QPushButton* button = pushButton(text, primary, this);
+  m_buttons->addWidget(button);
+  return button;
+}
+
+ElidedLabel::ElidedLabel(FontRole font, Role color, QWidget* parent)
+    : TextLabel({}, font, color, parent) {
+  setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+}
+
+void ElidedLabel::setFullText(const QString& text) {
+  m_full = text;
+  setToolTip(text);
+  setAccessibleName(text);
+  updateGeometry();
+  elide();
+}
+
+QSize ElidedLabel::minimumSizeHint() const {
+  return {40, fontMetrics().height()};
+}
+
+QSize ElidedLabel::sizeHint() const {
+  return {fontMetrics().horizontalAdvance(m_full) + 2, fontMetrics().height()};
+}
+
+void ElidedLabel::resizeEvent(QResizeEvent* event) {
+  TextLabel::resizeEvent(event);
+  elide();
+}
+
+void ElidedLabel::elide() {
+  setText(fontMetrics().elidedText(m_full, Qt::ElideMiddle, width()));
+}
+
+}  // namespace haq::ui
