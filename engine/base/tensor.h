@@ -52,7 +52,9 @@ struct HostMatrix {
   bool empty() const { return data == nullptr; }
 };
 
-/// A linear layer y = x Wᵀ (+ bias) as the checkpoint holds it.
+/// A linear layer y = x Wᵀ (+ bias) as the checkpoint holds it. int8 weights made by this program lie
+/// in [-127, 127]; files of other quantizers may also hold -128, so an integer kernel must be exact for
+/// the whole range of int8 on the weight side.
 struct LinearWeights {
   HostMatrix weight;          ///< [out, in]; kI8 for a quantized layer, else kBF16 or kF32
   std::vector<float> scale;   ///< [out], only for kI8
