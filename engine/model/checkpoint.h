@@ -93,6 +93,8 @@ class Checkpoint {
   GenerationDefaults generation_;
   std::filesystem::path folder_;
   std::string name_;
+  DType weight_type_ = DType::kBF16;  ///< of the attention weights as stored
+  std::int64_t weight_bytes_ = 0;     ///< of all tensors the model uses, as stored
 };
 
 /// The model that ships with the program.

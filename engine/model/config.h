@@ -72,6 +72,8 @@ struct ModelConfig {
   QkNorm qk_norm = QkNorm::kNone;
   std::optional<float> clip_qkv;
   bool attention_sinks = false;
+  // Which linears carry a bias (the checkpoint must then hold it, and must not otherwise).
+  bool qkv_bias = false, o_bias = false, ffn_bias = false, router_bias = false, head_bias = false;
   double attention_scale = 0;      ///< factor on q.k before the softmax, all corrections included
   std::optional<MlaConfig> mla;
   RopeConfig rope;

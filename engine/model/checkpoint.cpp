@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/model/checkpoint.h"
+
+#include <algorithm>
+
+#include "engine/base/error.h"
+#include "engine/base/file.h"
+#include "engine/model/folder_checkpoint.h"
+#include "engine/model/modules.h"
+
+namespace haq::model {
+namespace {
+
+constexpr std::int64_t kKvPageTokens = 64;
+constexpr std::int64_t kPackedTile = 64;  ///< the GEMM library pads packed weights to at most this
+
+std::int64_t round_up(std::int64_t value, std::int64_t step) {
+  return (value + step - 1) / step * step;
+}
+
+/// Linears that go through the GEMM library and so may have a packed copy. Heads, tables, routers
+/// and one-row gates run in kernels that read the checkpoint's form.
+bool may_be_packed(const ModuleShape& module) {
+  return is_quantizable(module.role) || module.role == Role::kProjectIn ||
+         module.role == Role::kProjectOut;
+}
+
+}  // namespace
+
+std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
+  return std::make_shared<FolderCheckpoint>(folder);
+}
+
+std::string Checkpoint::precision() const {
+  if (config_.quantized) return "w8a8";
+  switch (weight_type_) {
+    case DType::kF32:
+      return "f32";
+    case DType::kF16:
+      return "f16";
+    default:
+      return "bf16";
+  }
+}
+
+ParameterSummary Checkpoint::parameters() const {
+  ParameterSummary summary;
+  for_each_module(config_, [&](const ModuleShape& module) {
+    const std::int64_t count = module.parameters();
+    summary.total += count;
+    summary.by_class[parameter_class(module)] += count;
+    // A token runs through top_k of the experts; all have the same size.
+    if (module.expert < config_.top_k) summary.active += count;
+    if (is_quantizable(module.role)) {
+      constexpr std::int64_t kScaleBytes = 4;
+      summary.bytes8 +=
+          module.weights() + module.rows * kScaleBytes + (module.bias ? 2 * module.rows : 0);
+    } else {
+      summary.bytes8 += 2 * count;
+    }
+  });
+  summary.bytes16 = 2 * summary.total;
+  for (int layer = 0; layer < config_.layer_count() && summary.expert_parameters == 0; ++layer) {
+    for (const Role role : {Role::kGate, Role::kUp, Role::kDown}) {
+      if (const auto module = module_shape(config_, role, layer, 0)) {
+        summary.expert_parameters += module->parameters();
+      }
+    }
+  }
+  return summary;
+}
+
+MemoryEstimate Checkpoint::memory(std::int64_t context, bool fp32_mode, int prefill_chunk) const {
+  if (context < 1 || prefill_chunk < 1) {
+    fail(ErrorCode::kInvalidArgument, "context and prefill chunk must be at least 1, not {} and {}",
+         context, prefill_chunk);
+  }
+  context = std::min(context, config_.max_positions);
+  MemoryEstimate estimate;
+  // Float16 has no kernels of its own: it is widened in the checking mode.
+  const bool widened = fp32_mode && weight_type_ == DType::kF16;
+  estimate.weights = weight_bytes_ * (widened ? 2 : 1);
+
+  int widest_ffn = 0;
+  for (const auto& layer : config_.layers) widest_ffn = std::max(widest_ffn, layer.ffn_width);
+  if (!fp32_mode && weight_type_ != DType::kF32) {
+    const std::int64_t element = config_.quantized ? 1 : 2;
+    for_each_module(config_, [&](const ModuleShape& module) {
+      if (!may_be_packed(module)) return;
+      estimate.packed +=
+          round_up(module.rows, kPackedTile) * round_up(module.cols, kPackedTile) * element;
+    });
+  }
+
+  const std::int64_t kv_width =
+      std::int64_t{config_.kv_heads} * (config_.head_dim + config_.v_head_dim);
+  estimate.kv_cache =
+      round_up(context, kKvPageTokens) * kv_width * config_.layer_count() * (fp32_mode ? 4 : 2);
+
+  // Per row of a chunk: residual stream and three temporaries, q, k, v and the attention result,
+  // the FFN's three intermediate rows and one output row for each chosen expert; then one row of
+  // logits.
+  const std::int64_t rows = std::min<std::int64_t>(prefill_chunk, context);
+  const std::int64_t choices = std::max(config_.top_k, 1);
+  const std::int64_t per_row =
+      4LL * config_.hidden +
+      2LL * config_.heads * (std::int64_t{config_.head_dim} + config_.v_head_dim) + kv_width +
+      choices * (3LL * widest_ffn + config_.hidden) + 3LL * config_.shared_width + config_.experts;
+  estimate.buffers = 4 * (rows * per_row + config_.vocab);
+  return estimate;
+}
+
+std::filesystem::path demo_model_dir() {
+  return resource_dir() / "models/demo-moe";
+}
+
+}  // namespace haq::model
