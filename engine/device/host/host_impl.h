@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/threads.h"
+#include "engine/device/device.h"
+#include "engine/device/host/host_device.h"
+#include "engine/device/host/host_linear.h"
+#include "engine/device/host/kernels.h"
+#include "engine/device/host/scratch.h"
+
+namespace haq::device::host {
+
+/// Rows in the forms that the paths of a linear layer read. Only the wanted forms are filled.
+struct Converted {
+  std::int64_t rows = 0, cols = 0;
+  const float* plain = nullptr;  ///< kFixedOrder
+  std::int64_t plain_stride = 0;
+  const float* rounded = nullptr;  ///< through bfloat16, stride cols: kLibrary16 on own kernels
+  const std::int8_t* int8 = nullptr;
+  std::int64_t int8_stride = 0;
+  const float* scale = nullptr;
+  const std::int32_t* sum = nullptr;
+
+  Converted from_row(std::int64_t row) const;
+};
+
+/// Memory behind a Converted.
+struct ConversionScratch {
+  Scratch rounded, int8, scale, sum;
+};
+
+/// Which forms a set of layers needs; `int8_name` names the layer for error messages.
+struct WantedForms {
+  bool rounded = false, int8 = false;
+  const HostLinear* int8_linear = nullptr;
+  void add(const HostLinear& linear);
+};
+
+/// One thread's scratch memory.
+struct ThreadScratch {
+  Scratch a, b, c, attention;
+};
+
+class HostDevice final : public Device {
+ public:
+  explicit HostDevice(const HostOptions& options);
+  ~HostDevice() override;
+
+  DeviceInfo info() const override;
+  std::unique_ptr<Buffer> allocate(std::size_t bytes) override;
+  void copy_to_device(void* destination, const void* source, std::size_t bytes) override;
+  void copy_to_host(void* destination, const void* source, std::size_t bytes) override;
+  void synchronize() override {}
+  std::shared_ptr<const Linear> prepare(const LinearWeights& weights, LinearPath path,
+                                        const std::string& name) override;
+  std::unique_ptr<KvCache> make_kv_cache(const KvLayout& layout) override;
+
+  void embed(const Linear& table, std::span<const std::int32_t> ids, float multiplier,
+             Rows out) override;
+  void rms_norm(ConstRows x, const float* weight, float eps, Rows out) override;
+  void layer_norm(ConstRows x, const float* weight, const float* bias, float eps,
+                  Rows out) override;
+  void linear(ConstRows x, std::span<const LinearCall> calls) override;
+  void rotary(Rows x, int heads, int head_dim, int offset, std::int64_t first_position,
+              const RotaryTable& table) override;
+  void store_kv(KvCache& cache, int layer, std::int64_t first_position, ConstRows k,
+                ConstRows v) override;
+  void attention(const AttentionArgs& args) override;
+  void add_scaled(Rows x, ConstRows y, float factor) override;
+  void clamp(Rows x, float limit) override;
+  void scale(Rows x, float factor) override;
+  void scale_rows_sigmoid(Rows x, ConstRows gate) override;
+  void copy(ConstRows x, Rows out) override;
+  void route(const RouterArgs& args) override;
+  void ffn(ConstRows x, std::span<const FfnGroup> groups, Rows out) override;
+  void combine(ConstRows slots, const float* weights, int top_k, Rows y) override;
+
+ private:
+  /// Rows [begin, end) of `rows`, in parallel when the work (elements * cost) is worth it.
+  template <class Body>
+  void for_rows(std::int64_t rows, std::int64_t elements, const Body& body);
+
+  /// Fills the wanted forms; throws kNumeric naming the layer when an int8 row is not finite.
+  Converted convert(ConstRows x, const WantedForms& wanted, ConversionScratch& scratch);
+  /// Own kernels: columns [n_begin, n_end) of all rows of `x`; column n goes to out[n - n_begin].
+  void columns(const HostLinear& linear, const Converted& x, std::int64_t n_begin,
+               std::int64_t n_end, float* out, std::int64_t out_stride) const;
+  /// Columns per unit of work, so that a unit reads some 100 KB of weights.
+  std::int64_t unit_columns(const HostLinear& linear) const;
+
+  struct FfnPlan;
+  void ffn_columns(FfnPlan& plan, Rows out);
+
+  HostOptions options_;
+  const KernelTable& kernels_;
+  const Int8Table& int8_;
+  ThreadPool pool_;
+  std::vector<ThreadScratch> threads_;
+  ConversionScratch input_, hidden_;
+  Scratch gathered_, activated_;
+};
+
+template <class Body>
+void HostDevice::for_rows(std::int64_t rows, std::int64_t elements, const Body& body) {
+  // Below this a wake-up of the workers costs more than it saves.
+  constexpr std::int64_t kWorthwhile = 32768;
+  if (rows * elements < kWorthwhile) {
+    for (std::int64_t r = 0; r < rows; ++r) body(r);
+    return;
+  }
+  const auto range = [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r) body(r);
+  };
+  pool_.parallel_for(rows, 1, std::ref(range));
+}
+
+/// The HostLinear behind an interface; kInternal for a layer of another device.
+const HostLinear& as_host(const Linear& linear);
+
+void check(bool condition, const char* operation, const char* what);
+
+}  // namespace haq::device::host

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "engine/base/tensor.h"
+#include "engine/device/device.h"
+
+namespace haq::device::host {
+
+/// Weights on the host: the checkpoint's own row-major bytes, borrowed.
+class HostLinear final : public Linear {
+ public:
+  HostLinear(LinearWeights weights, LinearPath path, std::string name, std::size_t owned_bytes)
+      : weights_(std::move(weights)),
+        path_(path),
+        name_(std::move(name)),
+        owned_bytes_(owned_bytes) {}
+
+  std::int64_t in() const override { return weights_.in(); }
+  std::int64_t out() const override { return weights_.out(); }
+  LinearPath path() const override { return path_; }
+  std::size_t packed_bytes() const override { return owned_bytes_; }
+  std::size_t weight_bytes() const override {
+    return weights_.weight.bytes() + 4 * (weights_.scale.size() + weights_.bias.size());
+  }
+
+  const std::string& name() const { return name_; }
+  DType dtype() const { return weights_.weight.dtype; }
+  const std::byte* data() const { return weights_.weight.data; }
+  const float* scale() const { return weights_.scale.data(); }
+  const float* bias() const { return weights_.bias.empty() ? nullptr : weights_.bias.data(); }
+  std::size_t row_bytes() const {
+    return static_cast<std::size_t>(in()) * size_of(weights_.weight.dtype);
+  }
+
+ private:
+  LinearWeights weights_;
+  LinearPath path_;
+  std::string name_;
+  std::size_t owned_bytes_;
+};
+
+}  // namespace haq::device::host

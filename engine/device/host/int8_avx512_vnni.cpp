@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "engine/device/numerics.h"
+
+#define HAQ_INLINE [[gnu::always_inline]] inline
+
+// As int8_avx_vnni.cpp, 64 bytes at a time.
+namespace haq::device::host {
+namespace {
+
+using IntLanes = __m512i;
+using ByteLanes = __m512i;
+constexpr int kStep = 64, kIntRows = 4, kIntCols = 4, kIntVecCols = 4;
+constexpr std::uint32_t kWeightOffset = 128;
+
+HAQ_INLINE IntLanes int_zero() {
+  return _mm512_setzero_si512();
+}
+HAQ_INLINE ByteLanes load_x(const std::int8_t* p) {
+  return _mm512_loadu_si512(p);
+}
+HAQ_INLINE ByteLanes load_w(const std::int8_t* p) {
+  return _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(-128));
+}
+HAQ_INLINE ByteLanes load_w_n(const std::int8_t* p, int n) {
+  const __mmask64 mask = (std::uint64_t{1} << n) - 1;  // n < 64
+  return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, p), _mm512_set1_epi8(-128));
+}
+HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
+  return _mm512_dpbusd_epi32(acc, w, x);
+}
+HAQ_INLINE std::int32_t int_join(IntLanes a) {
+  return _mm512_reduce_add_epi32(a);
+}
+
+}  // namespace
+}  // namespace haq::device::host
+
+#include "engine/device/host/kernels_int8.h"
+
+namespace haq::device::host {
+
+const Int8Table& avx512_vnni_int8() {
+  static constexpr Int8Table kInt8{"avx512-vnni", int8_gemm};
+  return kInt8;
+}
+
+}  // namespace haq::device::host

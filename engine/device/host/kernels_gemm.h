@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+// Fixed-order products for whichever V16 was included before.
+
+#include "engine/device/host/kernels.h"
+
+namespace haq::device::host {
+namespace {
+
+/// MR x NR outputs over the whole of K: two V16 accumulators (32 partial sums) per output.
+template <int MR, int NR, class T>
+HAQ_INLINE void gemm_tile(const float* x, std::int64_t x_stride, const T* w, std::int64_t w_stride,
+                          std::int64_t k, const float* bias, float* out, std::int64_t out_stride) {
+  V16 low[MR][NR], high[MR][NR];
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < NR; ++c) low[r][c] = high[r][c] = zero();
+  }
+  std::int64_t i = 0;
+  for (; i + 32 <= k; i += 32) {
+    V16 wv[NR];
+#pragma GCC unroll 16
+    for (int c = 0; c < NR; ++c) wv[c] = load(w + c * w_stride + i);
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r) {
+      const V16 xv = load(x + r * x_stride + i);
+#pragma GCC unroll 16
+      for (int c = 0; c < NR; ++c) low[r][c] = fma(xv, wv[c], low[r][c]);
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < NR; ++c) wv[c] = load(w + c * w_stride + i + 16);
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r) {
+      const V16 xv = load(x + r * x_stride + i + 16);
+#pragma GCC unroll 16
+      for (int c = 0; c < NR; ++c) high[r][c] = fma(xv, wv[c], high[r][c]);
+    }
+  }
+  if (const int rest = static_cast<int>(k - i); rest > 0) {
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r) {
+      const V16 xl = load_n(x + r * x_stride + i, rest);
+      const V16 xh = rest > 16 ? load_n(x + r * x_stride + i + 16, rest - 16) : zero();
+#pragma GCC unroll 16
+      for (int c = 0; c < NR; ++c) {
+        low[r][c] = fma(xl, load_n(w + c * w_stride + i, rest), low[r][c]);
+        const V16 wh = rest > 16 ? load_n(w + c * w_stride + i + 16, rest - 16) : zero();
+        high[r][c] = fma(xh, wh, high[r][c]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < NR; ++c) {
+      const float y = join(add(low[r][c], high[r][c]));
+      out[r * out_stride + c] = bias != nullptr ? y + bias[c] : y;
+    }
+  }
+}
+
+/// Columns [n, n_end) of MR rows, NR at a time.
+template <int MR, int NR, class T>
+HAQ_INLINE void gemm_columns(const GemmArgs& a, const T* w, std::int64_t row, std::int64_t n,
+                             std::int64_t n_end) {
+  const float* x = a.x + row * a.x_stride;
+  float* out = a.out + row * a.out_stride;
+  for (; n + NR <= n_end; n += NR) {
+    gemm_tile<MR, NR>(x, a.x_stride, w + n * a.k, a.k, a.k,
+                      a.bias != nullptr ? a.bias + n : nullptr, out + n, a.out_stride);
+  }
+  for (; n < n_end; ++n) {
+    gemm_tile<MR, 1>(x, a.x_stride, w + n * a.k, a.k, a.k, a.bias != nullptr ? a.bias + n : nullptr,
+                     out + n, a.out_stride);
+  }
+}
+
+template <class T>
+void gemm(const GemmArgs& a) {
+  // A panel of weight rows stays in the second-level cache while the rows of x pass by; a tile of x
+  // stays in the first-level cache while it meets the panel.
+  constexpr std::int64_t kPanel = 48;
+  const T* w = static_cast<const T*>(a.w);
+  for (std::int64_t n = a.n_begin; n < a.n_end; n += kPanel) {
+    const std::int64_t n_end = n + kPanel < a.n_end ? n + kPanel : a.n_end;
+    std::int64_t row = 0;
+    if constexpr (kTileRows > 1) {
+      for (; row + kTileRows <= a.m; row += kTileRows) {
+        gemm_columns<kTileRows, kTileCols>(a, w, row, n, n_end);
+      }
+    }
+    if constexpr (kTileRows > 2) {
+      if (row + 2 <= a.m) {
+        gemm_columns<2, kVecCols>(a, w, row, n, n_end);
+        row += 2;
+      }
+    }
+    for (; row < a.m; ++row) gemm_columns<1, kVecCols>(a, w, row, n, n_end);
+  }
+}
+
+void gemm_bf16(const GemmArgs& a) {
+  gemm<std::uint16_t>(a);
+}
+void gemm_f32(const GemmArgs& a) {
+  gemm<float>(a);
+}
+
+}  // namespace
+}  // namespace haq::device::host
