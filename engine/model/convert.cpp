@@ -4,30 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 
 #include "engine/base/error.h"
 
 namespace haq::model {
 namespace {
-
-/// Memory for a copied matrix, not cleared: every byte is written.
-struct Copy {
-  std::shared_ptr<std::byte> bytes;
-  HostMatrix matrix;
-
-  Copy(DType type, std::int64_t rows, std::int64_t cols) {
-    matrix.dtype = type;
-    matrix.rows = rows;
-    matrix.cols = cols;
-    constexpr std::align_val_t kAlignment{64};
-    const std::size_t size = std::max<std::size_t>(matrix.bytes(), 1);
-    bytes = std::shared_ptr<std::byte>(
-        static_cast<std::byte*>(::operator new[](size, kAlignment)),
-        [](std::byte* memory) { ::operator delete[](memory, std::align_val_t{64}); });
-    matrix.data = bytes.get();
-    matrix.owner = bytes;
-  }
-};
 
 template <typename T>
 T load(const std::byte* bytes) {
@@ -59,17 +41,17 @@ const std::array<float, 65536>& half_to_float_table() {
 
 HostMatrix convert_half(std::span<const std::byte> bytes, std::int64_t rows, std::int64_t cols,
                         DType target) {
-  Copy copy(target, rows, cols);
+  OwnedMatrix copy = allocate_matrix(target, rows, cols);
   const std::size_t count = bytes.size() / 2;
   if (target == DType::kF32) {
     const auto& table = half_to_float_table();
-    auto* out = reinterpret_cast<float*>(copy.bytes.get());
+    auto* out = reinterpret_cast<float*>(copy.bytes);
     for (std::size_t i = 0; i < count; ++i) {
       out[i] = table[load<std::uint16_t>(bytes.data() + 2 * i)];
     }
   } else {
     const auto& table = half_to_bf16_table();
-    auto* out = reinterpret_cast<std::uint16_t*>(copy.bytes.get());
+    auto* out = reinterpret_cast<std::uint16_t*>(copy.bytes);
     for (std::size_t i = 0; i < count; ++i) {
       out[i] = table[load<std::uint16_t>(bytes.data() + 2 * i)];
     }
@@ -81,8 +63,8 @@ template <typename T>
 HostMatrix transpose(std::span<const std::byte> bytes, DType type, std::int64_t in,
                      std::int64_t columns, std::int64_t first, std::int64_t step) {
   const std::int64_t out = (columns - first + step - 1) / step;
-  Copy copy(type, out, in);
-  auto* target = reinterpret_cast<T*>(copy.bytes.get());
+  OwnedMatrix copy = allocate_matrix(type, out, in);
+  auto* target = reinterpret_cast<T*>(copy.bytes);
   constexpr std::int64_t kBlock =
       64;  // a block of source rows and target rows stays in the L1 cache
   for (std::int64_t block = 0; block < in; block += kBlock) {
@@ -100,12 +82,31 @@ HostMatrix transpose(std::span<const std::byte> bytes, DType type, std::int64_t 
 
 }  // namespace
 
+OwnedMatrix allocate_matrix(DType type, std::int64_t rows, std::int64_t cols) {
+  OwnedMatrix owned;
+  owned.matrix.dtype = type;
+  owned.matrix.rows = rows;
+  owned.matrix.cols = cols;
+  constexpr std::align_val_t kAlignment{64};
+  const std::size_t size = std::max<std::size_t>(owned.matrix.bytes(), 1);
+  void* memory = ::operator new(size, kAlignment, std::nothrow);
+  if (memory == nullptr) {
+    fail(ErrorCode::kOutOfMemory, "no memory for a weight matrix of {} x {} ({} bytes)", rows, cols,
+         size);
+  }
+  owned.matrix.owner = std::shared_ptr<void>(
+      memory, [](void* address) { ::operator delete (address, std::align_val_t{64}); });
+  owned.bytes = static_cast<std::byte*>(memory);
+  owned.matrix.data = owned.bytes;
+  return owned;
+}
+
 HostMatrix make_matrix(std::span<const std::byte> bytes, DType type, std::int64_t rows,
                        std::int64_t cols, std::shared_ptr<const void> owner, DType f16_target) {
   if (type == DType::kF16) return convert_half(bytes, rows, cols, f16_target);
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size_of(type) != 0) {
-    Copy copy(type, rows, cols);
-    std::memcpy(copy.bytes.get(), bytes.data(), bytes.size());
+    OwnedMatrix copy = allocate_matrix(type, rows, cols);
+    std::memcpy(copy.bytes, bytes.data(), bytes.size());
     return copy.matrix;
   }
   HostMatrix matrix;

@@ -11,6 +11,15 @@
 /// From bytes in a file to host matrices. Inputs need no alignment.
 namespace haq::model {
 
+/// A matrix in memory of its own, 64-byte aligned and not cleared: the caller writes every byte
+/// before it hands out `matrix`.
+struct OwnedMatrix {
+  HostMatrix matrix;
+  std::byte* bytes = nullptr;
+};
+/// Throws kOutOfMemory.
+OwnedMatrix allocate_matrix(DType type, std::int64_t rows, std::int64_t cols);
+
 /// A [rows, cols] matrix over `bytes`: borrowed (kept alive by `owner`) when the bytes are aligned
 /// for their type, copied otherwise. F16 becomes `f16_target` (kBF16: rounded; kF32: exact), always
 /// a copy.
