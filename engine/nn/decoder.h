@@ -19,6 +19,9 @@ enum class Compute {
   kFp32,
 };
 
+/// Most rows of one forward pass, over all segments.
+constexpr int kMaxStepTokens = 8192;
+
 struct DecoderOptions {
   Compute compute = Compute::kAuto;
   int prefill_chunk = 512;  ///< tokens per forward pass of a prompt, 1..8192
@@ -51,11 +54,13 @@ struct RoutedStep {
   std::span<const std::int32_t> ids;      ///< [tokens, top_k], most probable first
   std::span<const float> weights;
   std::span<const float> router_logits;   ///< [tokens, experts]; only filled when hidden states are wanted
+  const CancelToken* cancel = nullptr;    ///< may be null; a runner looks at it between batches of experts
 };
 
-/// Optional taps. Callbacks run on the calling thread.
+/// Optional taps. Callbacks run on the calling thread; rows come in segment order. An exception from a
+/// callback ends the step as any other failure does.
 struct Observer {
-  std::function<void(const RoutedStep&)> routed;
+  std::function<void(const RoutedStep&)> routed;  ///< before the experts of the layer run
   /// layer -1: what enters layer 0; n: residual stream after layer n; layers: what enters lm_head.
   std::function<void(int layer, std::span<const float> rows, std::int64_t hidden)> hidden;
 };
@@ -86,7 +91,8 @@ class Decoder {
   /// Runs one step over all segments. Returns logits of the wanted rows, concatenated in segment order,
   /// [rows, vocab] float32 in host memory, valid until the next call. Appends to the sequences; on an
   /// exception the sequences keep their former length. Throws kInvalidArgument for ids outside the
-  /// vocabulary or positions beyond the context, kNumeric for non-finite activations, kCancelled when
+  /// vocabulary, an empty segment, a sequence of another decoder or positions beyond the context, kLimit
+  /// for more than kMaxStepTokens rows, kNumeric (naming the layer) for non-finite activations, kCancelled when
   /// `cancel` was set: it is looked at between layers and between batches of experts, so that a step of
   /// a long prompt stops soon (well under 100 ms on a desktop) without a change of the chunk size.
   virtual std::span<const float> forward(std::span<const Segment> segments, const Observer* observer = nullptr,

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/nn/decoder_impl.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/nn/attention_block.h"
+
+namespace haq::nn {
+namespace {
+
+using device::Rows;
+using model::Role;
+using LinearCall = device::Device::LinearCall;
+
+/// OPT looks its position table up at position + 2.
+constexpr std::int64_t kPositionOffset = 2;
+/// A logits buffer that is larger than needed by more than this is given back.
+constexpr std::size_t kSpareLogitsBytes = std::size_t{64} << 20;
+
+/// NaN or infinity: all exponent bits set. Written without a branch so that it vectorises.
+bool all_finite(std::span<const float> values) {
+  std::uint32_t worst = 0;
+  for (const float value : values) {
+    worst = std::max(worst, std::bit_cast<std::uint32_t>(value) & 0x7f800000U);
+  }
+  return worst != 0x7f800000U;
+}
+
+std::int64_t wanted_rows(const Segment& segment) {
+  switch (segment.logits) {
+    case Segment::Logits::kNone:
+      return 0;
+    case Segment::Logits::kLast:
+      return 1;
+    case Segment::Logits::kAll:
+      break;
+  }
+  return static_cast<std::int64_t>(segment.ids.size());
+}
+
+}  // namespace
+
+DecoderImpl::DecoderImpl(std::shared_ptr<const model::Checkpoint> checkpoint,
+                         std::shared_ptr<device::Device> device, const ComputePlan& plan,
+                         DecoderWeights weights)
+    : checkpoint_(std::move(checkpoint)),
+      device_(std::move(device)),
+      config_(checkpoint_->config()),
+      plan_(plan),
+      host_memory_(device_->info().host_memory),
+      weights_(std::move(weights)),
+      rotary_(device_, config_.rope, config_.max_positions),
+      workspace_(*device_, config_),
+      default_runner_(*device_, weights_.layers),
+      ffn_(config_, default_runner_) {
+  if (weights_.embedding->out() < config_.vocab) {
+    fail(ErrorCode::kCorrupt, "{}: {} rows, expected vocab_size {}",
+         checkpoint_->module_name(Role::kEmbedding), weights_.embedding->out(), config_.vocab);
+  }
+  if (weights_.positions && weights_.positions->out() < config_.max_positions + kPositionOffset) {
+    fail(ErrorCode::kCorrupt, "{}: {} rows, expected max_position_embeddings {} + {}",
+         checkpoint_->module_name(Role::kPositionEmbedding), weights_.positions->out(),
+         config_.max_positions, kPositionOffset);
+  }
+}
+
+std::unique_ptr<Sequence> DecoderImpl::new_sequence() {
+  device::KvLayout layout;
+  layout.layers = config_.layer_count();
+  layout.kv_heads = config_.mla ? config_.heads : config_.kv_heads;
+  layout.k_dim = config_.head_dim;
+  layout.v_dim = config_.v_head_dim;
+  layout.type = plan_.compute == Compute::kFp32 ? device::KvType::kF32 : device::KvType::kBF16;
+  return std::make_unique<CachedSequence>(device_, layout, this);
+}
+
+void DecoderImpl::set_expert_runner(std::shared_ptr<ExpertRunner> runner) {
+  runner_ = std::move(runner);
+  ffn_.set_runner(runner_.get());
+}
+
+std::span<const float> DecoderImpl::forward(std::span<const Segment> segments,
+                                            const Observer* observer, const CancelToken* cancel) {
+  const std::int64_t tokens = plan_step(segments);
+  workspace_.reserve(tokens);
+  const Step step{*device_, config_, workspace_, step_segments_, tokens, cancel};
+  embed(step);
+  const Rows residual = step.rows(Workspace::kResidual);
+  show_hidden(observer, -1, residual);
+  for (int layer = 0; layer < config_.layer_count(); ++layer) {
+    if (cancel != nullptr) cancel->check();
+    attention_half(step, layer);
+    ffn_half(step, layer, observer);
+    show_hidden(observer, layer, residual);
+  }
+  if (observer != nullptr && observer->hidden) {
+    show_hidden(observer, config_.layer_count(),
+                head_input(residual, step.rows(Workspace::kNormed)));
+  }
+  const std::span<const float> logits = logits_of(segments, step);
+  const bool every_row = static_cast<std::int64_t>(logits.size()) == tokens * weights_.head->out();
+  if (!all_finite(logits) || (!every_row && !finite(residual))) report_non_finite(step);
+  // Reading logits has waited for the device already unless none were wanted.
+  device_->synchronize();
+  for (const StepSegment& segment : step_segments_) {
+    segment.cache->set_length(segment.first_position + segment.rows);
+  }
+  return logits;
+}
+
+std::int64_t DecoderImpl::plan_step(std::span<const Segment> segments) {
+  if (segments.empty()) fail(ErrorCode::kInvalidArgument, "a step needs at least one segment");
+  std::int64_t tokens = 0;
+  std::int64_t longest = 0;
+  for (std::size_t index = 0; index < segments.size(); ++index) {
+    check_segment(segments, index);
+    tokens += static_cast<std::int64_t>(segments[index].ids.size());
+    longest = std::max(longest, segments[index].sequence->length() +
+                                    static_cast<std::int64_t>(segments[index].ids.size()));
+    if (tokens > kMaxStepTokens) {
+      fail(ErrorCode::kLimit, "a step of more than {} tokens; split the prompt", kMaxStepTokens);
+    }
+  }
+  rotary_.reserve(longest);
+  step_segments_.clear();
+  ids_.clear();
+  for (const Segment& segment : segments) {
+    auto& sequence = static_cast<CachedSequence&>(*segment.sequence);
+    StepSegment part;
+    part.cache = &sequence.cache();
+    part.first_row = static_cast<std::int64_t>(ids_.size());
+    part.rows = static_cast<std::int64_t>(segment.ids.size());
+    part.first_position = sequence.length();
+    const std::int64_t end = part.first_position + part.rows;
+    part.rotary = rotary_.table(sequence.rotation_length(end));
+    part.cache->reserve(end);
+    step_segments_.push_back(part);
+    ids_.insert(ids_.end(), segment.ids.begin(), segment.ids.end());
+  }
+  return tokens;
+}
+
+void DecoderImpl::check_segment(std::span<const Segment> segments, std::size_t index) const {
+  const Segment& segment = segments[index];
+  const auto* sequence = dynamic_cast<const CachedSequence*>(segment.sequence);
+  if (sequence == nullptr || sequence->owner() != this) {
+    fail(ErrorCode::kInvalidArgument, "segment {}: its sequence belongs to another decoder", index);
+  }
+  if (segment.ids.empty()) fail(ErrorCode::kInvalidArgument, "segment {} has no tokens", index);
+  const auto same = [&](const Segment& other) { return other.sequence == segment.sequence; };
+  if (std::any_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(index), same)) {
+    fail(ErrorCode::kInvalidArgument, "segment {}: its sequence occurs twice in one step", index);
+  }
+  for (const std::int32_t id : segment.ids) {
+    if (id >= 0 && id < config_.vocab) continue;
+    fail(ErrorCode::kInvalidArgument, "token id {}: expected 0 to {}", id, config_.vocab - 1);
+  }
+  const std::int64_t end = sequence->length() + static_cast<std::int64_t>(segment.ids.size());
+  if (end > config_.max_positions) {
+    fail(ErrorCode::kInvalidArgument, "{} tokens do not fit the context of {}", end,
+         config_.max_positions);
+  }
+}
+
+void DecoderImpl::embed(const Step& step) {
+  const Rows residual = step.rows(Workspace::kResidual);
+  if (weights_.project_in) {
+    const Rows embedded = step.rows(Workspace::kEmbed);
+    device_->embed(*weights_.embedding, ids_, config_.embedding_multiplier, embedded);
+    const std::array<LinearCall, 1> call{LinearCall{weights_.project_in.get(), residual}};
+    device_->linear(embedded, call);
+  } else {
+    device_->embed(*weights_.embedding, ids_, config_.embedding_multiplier, residual);
+  }
+  if (!weights_.positions) return;
+  positions_.clear();
+  for (const StepSegment& segment : step.segments) {
+    for (std::int64_t row = 0; row < segment.rows; ++row) {
+      positions_.push_back(
+          static_cast<std::int32_t>(segment.first_position + row + kPositionOffset));
+    }
+  }
+  const Rows branch = step.rows(Workspace::kBranch);
+  device_->embed(*weights_.positions, positions_, 1, branch);
+  device_->add_scaled(residual, branch, 1);
+}
+
+void DecoderImpl::attention_half(const Step& step, int layer) {
+  const LayerWeights& weights = weights_.layers[static_cast<std::size_t>(layer)];
+  const Rows residual = step.rows(Workspace::kResidual);
+  const Rows branch = step.rows(Workspace::kBranch);
+  if (config_.norm_before) {
+    const Rows normed = step.rows(Workspace::kNormed);
+    apply_norm(*device_, weights.input_norm, residual, normed);
+    attention_block(step, weights.attention, layer, normed, branch);
+    device_->add_scaled(residual, branch, config_.residual_multiplier);
+  } else {
+    attention_block(step, weights.attention, layer, residual, branch);
+    device_->add_scaled(residual, branch, config_.residual_multiplier);
+    apply_norm(*device_, weights.input_norm, residual, residual);
+  }
+}
+
+void DecoderImpl::ffn_half(const Step& step, int layer, const Observer* observer) {
+  const LayerWeights& weights = weights_.layers[static_cast<std::size_t>(layer)];
+  const Rows residual = step.rows(Workspace::kResidual);
+  const Rows branch = step.rows(Workspace::kBranch);
+  if (config_.norm_before) {
+    const Rows normed = step.rows(Workspace::kNormed);
+    apply_norm(*device_, weights.post_attention_norm, residual, normed);
+    ffn_.run(step, weights, layer, normed, branch, observer);
+    device_->add_scaled(residual, branch, config_.residual_multiplier);
+  } else {
+    ffn_.run(step, weights, layer, residual, branch, observer);
+    device_->add_scaled(residual, branch, config_.residual_multiplier);
+    apply_norm(*device_, weights.post_attention_norm, residual, residual);
+  }
+}
+
+std::span<const float> DecoderImpl::logits_of(std::span<const Segment> segments, const Step& step) {
+  const Rows selected = select_rows(segments, step);
+  if (selected.rows == 0) return {};
+  const Rows input = head_input(selected, selected);
+  const std::int64_t vocab = weights_.head->out();
+  const std::size_t bytes = static_cast<std::size_t>(input.rows * vocab) * sizeof(float);
+  if (!logits_ || logits_->bytes() < bytes || logits_->bytes() - bytes > kSpareLogitsBytes) {
+    logits_.reset();
+    logits_ = device_->allocate(bytes);
+  }
+  const Rows logits{static_cast<float*>(logits_->data()), input.rows, vocab, vocab};
+  const std::array<LinearCall, 1> call{LinearCall{weights_.head.get(), logits}};
+  device_->linear(input, call);
+  if (config_.logits_divisor != 1) device_->scale(logits, 1 / config_.logits_divisor);
+  if (host_memory_) return on_host(logits);
+  host_logits_.resize(bytes / sizeof(float));
+  device_->copy_to_host(host_logits_.data(), logits.data, bytes);
+  return host_logits_;
+}
+
+Rows DecoderImpl::select_rows(std::span<const Segment> segments, const Step& step) {
+  const Rows residual = step.rows(Workspace::kResidual);
+  const Rows selected = step.rows(Workspace::kSelected);
+  std::int64_t count = 0;
+  for (std::size_t index = 0; index < segments.size(); ++index) {
+    const std::int64_t wanted = wanted_rows(segments[index]);
+    if (wanted == 0) continue;
+    const StepSegment& part = step.segments[index];
+    device_->copy(row_range(residual, part.first_row + part.rows - wanted, wanted),
+                  row_range(selected, count, wanted));
+    count += wanted;
+  }
+  return row_range(selected, 0, count);
+}
+
+/// What enters lm_head; `normed` receives the final norm and may be `residual` itself.
+Rows DecoderImpl::head_input(const Rows& residual, const Rows& normed) {
+  Rows input = residual;
+  if (!weights_.final_norm.empty()) {
+    apply_norm(*device_, weights_.final_norm, residual, normed);
+    input = normed;
+  }
+  if (!weights_.project_out) return input;
+  const Rows projected = workspace_.rows(Workspace::kEmbed, input.rows);
+  const std::array<LinearCall, 1> call{LinearCall{weights_.project_out.get(), projected}};
+  device_->linear(input, call);
+  return projected;
+}
+
+void DecoderImpl::show_hidden(const Observer* observer, int layer, const Rows& rows) {
+  if (observer != nullptr && observer->hidden) observer->hidden(layer, on_host(rows), rows.cols);
+}
+
+std::span<const float> DecoderImpl::on_host(const Rows& rows) {
+  const auto count = static_cast<std::size_t>(rows.rows * rows.cols);
+  if (host_memory_) {
+    device_->synchronize();
+    return {rows.data, count};
+  }
+  host_rows_.resize(count);
+  device_->copy_to_host(host_rows_.data(), rows.data, count * sizeof(float));
+  return host_rows_;
+}
+
+bool DecoderImpl::finite(const Rows& rows) {
+  return all_finite(on_host(rows));
+}
+
+/// Repeats the step and looks at the residual stream after every half layer. Keys and values of the
+/// step are written once more with the same bits; the sequences' lengths do not change.
+void DecoderImpl::report_non_finite(const Step& step) {
+  const Rows residual = step.rows(Workspace::kResidual);
+  embed(step);
+  if (!finite(residual)) {
+    fail(ErrorCode::kNumeric, "{}: a non-finite value appeared in the output of {}",
+         checkpoint_->name(), checkpoint_->module_name(Role::kEmbedding));
+  }
+  for (int layer = 0; layer < config_.layer_count(); ++layer) {
+    attention_half(step, layer);
+    if (!finite(residual)) {
+      fail(ErrorCode::kNumeric,
+           "{}: a non-finite value appeared in layer {}, in the attention ({})",
+           checkpoint_->name(), layer, checkpoint_->module_name(Role::kO, layer));
+    }
+    ffn_half(step, layer, nullptr);
+    if (finite(residual)) continue;
+    const bool moe = config_.layers[static_cast<std::size_t>(layer)].moe;
+    fail(ErrorCode::kNumeric, "{}: a non-finite value appeared in layer {}, in the {} ({})",
+         checkpoint_->name(), layer, moe ? "experts" : "feed-forward network",
+         checkpoint_->module_name(moe ? Role::kRouter : Role::kDown, layer));
+  }
+  fail(ErrorCode::kNumeric, "{}: a non-finite value appeared in the output of {}",
+       checkpoint_->name(),
+       checkpoint_->module_name(config_.tied_head ? Role::kEmbedding : Role::kLmHead));
+}
+
+}  // namespace haq::nn

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/nn/decoder.h"
+#include "engine/nn/default_expert_runner.h"
+#include "engine/nn/ffn_block.h"
+#include "engine/nn/rope.h"
+#include "engine/nn/sequence.h"
+#include "engine/nn/step.h"
+#include "engine/nn/weights.h"
+#include "engine/nn/workspace.h"
+
+namespace haq::nn {
+
+/// The forward pass. What a model does follows from its ModelConfig alone.
+class DecoderImpl final : public Decoder {
+ public:
+  DecoderImpl(std::shared_ptr<const model::Checkpoint> checkpoint,
+              std::shared_ptr<device::Device> device, const ComputePlan& plan,
+              DecoderWeights weights);
+
+  std::unique_ptr<Sequence> new_sequence() override;
+  std::span<const float> forward(std::span<const Segment> segments, const Observer* observer,
+                                 const CancelToken* cancel) override;
+  const model::ModelConfig& config() const override { return config_; }
+  Compute compute() const override { return plan_.compute; }
+  bool int8() const override { return plan_.int8; }
+  DecoderStats stats() const override { return weights_.stats; }
+  device::Device& device() override { return *device_; }
+  void set_expert_runner(std::shared_ptr<ExpertRunner> runner) override;
+
+ private:
+  std::int64_t plan_step(std::span<const Segment> segments);
+  void check_segment(std::span<const Segment> segments, std::size_t index) const;
+  void embed(const Step& step);
+  void attention_half(const Step& step, int layer);
+  void ffn_half(const Step& step, int layer, const Observer* observer);
+  std::span<const float> logits_of(std::span<const Segment> segments, const Step& step);
+  device::Rows select_rows(std::span<const Segment> segments, const Step& step);
+  device::Rows head_input(const device::Rows& residual, const device::Rows& normed);
+  void show_hidden(const Observer* observer, int layer, const device::Rows& rows);
+  std::span<const float> on_host(const device::Rows& rows);
+  bool finite(const device::Rows& rows);
+  [[noreturn]] void report_non_finite(const Step& step);
+
+  std::shared_ptr<const model::Checkpoint> checkpoint_;
+  std::shared_ptr<device::Device> device_;
+  const model::ModelConfig& config_;
+  ComputePlan plan_;
+  bool host_memory_;
+  DecoderWeights weights_;
+  RotaryTables rotary_;
+  Workspace workspace_;
+  DefaultExpertRunner default_runner_;
+  FfnBlock ffn_;
+  std::shared_ptr<ExpertRunner> runner_;
+
+  std::vector<StepSegment> step_segments_;
+  std::vector<std::int32_t> ids_, positions_;
+  std::unique_ptr<device::Buffer> logits_;
+  std::vector<float> host_rows_;  // copies for devices whose memory the host cannot read
+  std::vector<float> host_logits_;
+};
+
+}  // namespace haq::nn

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/nn/default_expert_runner.h"
+
+#include "engine/base/error.h"
+
+namespace haq::nn {
+namespace {
+
+/// Multiply-adds between two looks at the cancel token: some 20 ms on a slow desktop.
+constexpr double kBatchWork = 1e9;
+
+double work_of(const device::FfnGroup& group) {
+  const device::FfnSpec& ffn = *group.ffn;
+  const double matrices = ffn.gate ? 3 : 2;
+  return matrices * static_cast<double>(group.rows.size()) * static_cast<double>(ffn.up->in()) *
+         static_cast<double>(ffn.up->out());
+}
+
+}  // namespace
+
+void DefaultExpertRunner::run(const RoutedStep& step, device::ConstRows x, device::Rows slots) {
+  const std::vector<device::FfnSpec>& experts =
+      layers_[static_cast<std::size_t>(step.layer)].experts;
+  group_by_expert(step, experts.size());
+  groups_.clear();
+  for (std::size_t expert = 0; expert < experts.size(); ++expert) {
+    const auto first = static_cast<std::size_t>(first_[expert]);
+    const std::size_t count = static_cast<std::size_t>(first_[expert + 1]) - first;
+    if (count == 0) continue;
+    groups_.push_back({&experts[expert], std::span(rows_).subspan(first, count),
+                       std::span(slots_).subspan(first, count)});
+  }
+  const std::span<const device::FfnGroup> all(groups_);
+  std::size_t begin = 0;
+  while (begin < all.size()) {
+    std::size_t end = begin;
+    double work = 0;
+    while (end < all.size() && (end == begin || work < kBatchWork)) work += work_of(all[end++]);
+    if (step.cancel != nullptr) step.cancel->check();
+    device_.ffn(x, all.subspan(begin, end - begin), slots);
+    begin = end;
+  }
+}
+
+void DefaultExpertRunner::group_by_expert(const RoutedStep& step, std::size_t experts) {
+  first_.assign(experts + 1, 0);
+  for (const std::int32_t id : step.ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= experts) {
+      fail(ErrorCode::kInternal, "layer {}: router chose expert {} of {}", step.layer, id, experts);
+    }
+    ++first_[static_cast<std::size_t>(id) + 1];
+  }
+  for (std::size_t expert = 0; expert < experts; ++expert) first_[expert + 1] += first_[expert];
+  rows_.resize(step.ids.size());
+  slots_.resize(step.ids.size());
+  // Filling moves first_[e] to the end of e's range, which is where e + 1 begins.
+  for (std::size_t slot = 0; slot < step.ids.size(); ++slot) {
+    const auto at = static_cast<std::size_t>(first_[static_cast<std::size_t>(step.ids[slot])]++);
+    rows_[at] = static_cast<std::int32_t>(slot / static_cast<std::size_t>(step.top_k));
+    slots_[at] = static_cast<std::int32_t>(slot);
+  }
+  for (std::size_t expert = experts; expert > 0; --expert) first_[expert] = first_[expert - 1];
+  first_[0] = 0;
+}
+
+}  // namespace haq::nn
