@@ -115,6 +115,7 @@ HostMatrix make_matrix(std::span<const std::byte> bytes, DType type, std::int64_
   matrix.cols = cols;
   matrix.data = bytes.data();
   matrix.owner = std::move(owner);
+  matrix.mapped = true;
   return matrix;
 }
 

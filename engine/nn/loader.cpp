@@ -70,6 +70,7 @@ class Loader {
     if (config_.final_norm) weights.final_norm = norm(Role::kFinalNorm, -1);
     if (checkpoint_.has(Role::kProjectOut)) weights.project_out = linear(Role::kProjectOut);
     if (config_.tied_head) {
+      checkpoint_.linear(Role::kLmHead);  // refuses a file whose own head is not the embedding
       weights.head = weights.embedding;
       stats_.weight_bytes_per_token += weights.head->weight_bytes();
     } else {

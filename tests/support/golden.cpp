@@ -29,7 +29,8 @@ std::vector<GoldenCase> golden_cases(const std::string& model) {
   const fs::path folder = golden_model_dir(model);
   std::ifstream file(folder / "cases.json");
   std::vector<GoldenCase> cases;
-  for (const nlohmann::json& entry : nlohmann::json::parse(file).at("cases")) {
+  const nlohmann::json document = nlohmann::json::parse(file);
+  for (const nlohmann::json& entry : document.at("cases")) {
     GoldenCase one;
     one.name = entry.at("name");
     one.ids = entry.at("input_ids").get<std::vector<std::int32_t>>();
@@ -39,6 +40,7 @@ std::vector<GoldenCase> golden_cases(const std::string& model) {
     one.tensors = read_tensor_file(folder / entry.at("file").get<std::string>());
     cases.push_back(std::move(one));
   }
+  if (cases.empty()) throw std::runtime_error("no reference cases in " + folder.string());
   return cases;
 }
 

@@ -76,7 +76,8 @@ TensorFile read_tensor_file(const fs::path& path) {
   std::string header(header_bytes, ' ');
   in.read(header.data(), static_cast<std::streamsize>(header_bytes));
   TensorFile tensors;
-  for (const auto& [name, entry] : nlohmann::json::parse(header).items()) {
+  const nlohmann::json entries = nlohmann::json::parse(header);
+  for (const auto& [name, entry] : entries.items()) {
     if (name == "__metadata__") continue;
     TestTensor tensor{entry.at("dtype"), entry.at("shape"), {}};
     tensor.bytes.resize(tensor.elements() * element_size(tensor.dtype));
