@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/base/threads.h"
+#include "ui/models/model_scan.h"
 
 namespace haq::ui {
 
@@ -103,7 +104,8 @@ ModelInfo EngineWorker::load(const QString& folder, const LoadRequest& request,
   const nn::DecoderStats stats = m_model->decoder().stats();
   ModelInfo info;
   info.folder = folder;
-  info.name = QString::fromStdString(checkpoint.name());
+  info.name =
+      folder.isEmpty() ? QString::fromStdString(checkpoint.name()) : modelDisplayName(folder);
   info.architecture = QString::fromStdString(config.architecture);
   info.family = QString::fromStdString(config.model_type);
   info.precision = QString::fromStdString(checkpoint.precision());
@@ -123,6 +125,7 @@ ModelInfo EngineWorker::load(const QString& folder, const LoadRequest& request,
   info.loadSeconds = m_model->load_seconds();
   info.sampling = m_model->chat_sampling();
   info.isDemo = folder.isEmpty();
+  m_modelName = info.name;
   return info;
 }
 
@@ -176,7 +179,7 @@ GenerationSummary EngineWorker::generate(quint64 id, const GenerationRequest& re
   summary.sampling = request.sampling.value_or(m_model->chat_sampling());
   summary.maxTokens = request.maxTokens;
   summary.contextLimit = m_model->max_context();
-  summary.model = QString::fromStdString(m_model->checkpoint().name());
+  summary.model = m_modelName;
 
   const std::vector<std::int32_t> ids = prompt(request, summary);
   session::GenerateOptions options;

@@ -51,6 +51,7 @@ class EngineWorker {
 
   std::shared_ptr<EngineMailbox> m_mailbox;
   std::shared_ptr<session::Model> m_model;
+  QString m_modelName;
   std::list<Conversation> m_conversations;  ///< most recently used first
   std::mutex m_mutex;
   std::condition_variable_any m_wake;

@@ -51,6 +51,10 @@ QString count(qint64 value) {
   return digits;
 }
 
+QString counted(qint64 value, const QString& one, const QString& many) {
+  return count(value) + QLatin1Char(' ') + (value == 1 ? one : many);
+}
+
 QString compactCount(double value) {
   if (!std::isfinite(value)) return unknown();
   if (std::abs(value) < 1000 && value == std::floor(value)) return QString::number(value, 'f', 0);

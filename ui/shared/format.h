@@ -17,6 +17,8 @@ QString unknown();
 QString number(double value);
 /// A whole number with thin spaces between groups of three: 17 460 480.
 QString count(qint64 value);
+/// "1 model", "12 models".
+QString counted(qint64 value, const QString& one, const QString& many);
 /// SI prefix on a count: 17.5 M, 999, 1.23 k.
 QString compactCount(double value);
 /// Memory: 512 B, 1.23 KiB, 33.3 MiB, 7.91 GiB; negative is not known.
