@@ -9,6 +9,7 @@
 #include "engine/base/error.h"
 #include "engine/base/json.h"
 #include "engine/model/convert.h"
+#include "engine/model/discovery.h"
 #include "engine/model/generation_config.h"
 
 namespace haq::model {
@@ -20,23 +21,6 @@ namespace fs = std::filesystem;
 std::span<const std::byte> slice(std::span<const std::byte> bytes, int expert, int experts) {
   const std::size_t size = bytes.size() / static_cast<std::size_t>(experts);
   return bytes.subspan(size * static_cast<std::size_t>(expert), size);
-}
-
-/// Folder name for display; a cache snapshot ".../models--org--name/snapshots/REV" is "org/name".
-std::string display_name(const fs::path& folder) {
-  std::error_code ignored;
-  fs::path path = fs::weakly_canonical(folder, ignored);
-  if (ignored || path.empty()) path = folder;
-  if (path.filename().empty()) path = path.parent_path();
-  constexpr std::string_view kCachePrefix = "models--";
-  const std::string cache = path.parent_path().parent_path().filename().string();
-  if (path.parent_path().filename() == "snapshots" && cache.rfind(kCachePrefix, 0) == 0) {
-    const std::string name = cache.substr(kCachePrefix.size());
-    const auto dashes = name.find("--");
-    if (dashes == std::string::npos) return name;
-    return fmt::format("{}/{}", name.substr(0, dashes), name.substr(dashes + 2));
-  }
-  return path.filename().string();
 }
 
 }  // namespace
