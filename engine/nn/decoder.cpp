@@ -20,7 +20,7 @@ std::unique_ptr<Decoder> Decoder::load(std::shared_ptr<const model::Checkpoint> 
   const ComputePlan plan = plan_compute(*checkpoint, options.compute);
   DecoderWeights weights = load_weights(*checkpoint, *device, plan, progress, cancel);
   return std::make_unique<DecoderImpl>(std::move(checkpoint), std::move(device), plan,
-                                       std::move(weights));
+                                       options.prefill_chunk, std::move(weights));
 }
 
 }  // namespace haq::nn

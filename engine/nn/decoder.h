@@ -32,10 +32,14 @@ class Sequence {
  public:
   virtual ~Sequence() = default;
   virtual std::int64_t length() const = 0;
+  /// Forgets what lies behind the first `tokens`, and the planned length. Throws kInvalidArgument
+  /// outside 0..length().
   virtual void truncate(std::int64_t tokens) = 0;
   virtual std::size_t kv_bytes() const = 0;
-  /// Length the sequence will have when the current prompt is read in full; longrope needs it so
-  /// that the result does not depend on the chunk size. 0: not known.
+  /// Length the sequence will have when the current prompt is read in full; 0: not known. Only longrope
+  /// models use it: their rotation changes when a sequence outgrows the original context, and the cached
+  /// keys are then recomputed; told beforehand, a prompt read in chunks is computed once. The results
+  /// are those of the planned length, whatever the chunk size.
   virtual void set_planned_length(std::int64_t tokens) = 0;
 };
 

@@ -46,11 +46,12 @@ std::int64_t wanted_rows(const Segment& segment) {
 
 DecoderImpl::DecoderImpl(std::shared_ptr<const model::Checkpoint> checkpoint,
                          std::shared_ptr<device::Device> device, const ComputePlan& plan,
-                         DecoderWeights weights)
+                         int prefill_chunk, DecoderWeights weights)
     : checkpoint_(std::move(checkpoint)),
       device_(std::move(device)),
       config_(checkpoint_->config()),
       plan_(plan),
+      prefill_chunk_(prefill_chunk),
       host_memory_(device_->info().host_memory),
       weights_(std::move(weights)),
       rotary_(device_, config_.rope, config_.max_positions),
@@ -85,63 +86,41 @@ void DecoderImpl::set_expert_runner(std::shared_ptr<ExpertRunner> runner) {
 
 std::span<const float> DecoderImpl::forward(std::span<const Segment> segments,
                                             const Observer* observer, const CancelToken* cancel) {
-  const std::int64_t tokens = plan_step(segments);
-  workspace_.reserve(tokens);
-  const Step step{*device_, config_, workspace_, step_segments_, tokens, cancel};
-  embed(step);
-  const Rows residual = step.rows(Workspace::kResidual);
-  show_hidden(observer, -1, residual);
-  for (int layer = 0; layer < config_.layer_count(); ++layer) {
-    if (cancel != nullptr) cancel->check();
-    attention_half(step, layer);
-    ffn_half(step, layer, observer);
-    show_hidden(observer, layer, residual);
+  rotary_.reserve(check_segments(segments));
+  for (const Segment& segment : segments) rotate_anew(segment, cancel);
+  begin_step();
+  for (const Segment& segment : segments) {
+    auto& sequence = static_cast<CachedSequence&>(*segment.sequence);
+    const std::int64_t end = sequence.length() + static_cast<std::int64_t>(segment.ids.size());
+    add_to_step(sequence, sequence.length(), segment.ids, sequence.rotation_length(end));
   }
-  if (observer != nullptr && observer->hidden) {
-    show_hidden(observer, config_.layer_count(),
-                head_input(residual, step.rows(Workspace::kNormed)));
-  }
+  const Step step = make_step(cancel);
+  run_layers(step, observer);
   const std::span<const float> logits = logits_of(segments, step);
-  const bool every_row = static_cast<std::int64_t>(logits.size()) == tokens * weights_.head->out();
-  if (!all_finite(logits) || (!every_row && !finite(residual))) report_non_finite(step);
-  // Reading logits has waited for the device already unless none were wanted.
-  device_->synchronize();
-  for (const StepSegment& segment : step_segments_) {
-    segment.cache->set_length(segment.first_position + segment.rows);
-  }
+  const bool every_row =
+      static_cast<std::int64_t>(logits.size()) == step.tokens * weights_.head->out();
+  const bool good = all_finite(logits) && (every_row || finite(step.rows(Workspace::kResidual)));
+  if (!good) report_non_finite(step);
+  commit(segments);
   return logits;
 }
 
-std::int64_t DecoderImpl::plan_step(std::span<const Segment> segments) {
+/// Returns the largest length a sequence will have.
+std::int64_t DecoderImpl::check_segments(std::span<const Segment> segments) const {
   if (segments.empty()) fail(ErrorCode::kInvalidArgument, "a step needs at least one segment");
-  std::int64_t tokens = 0;
+  std::size_t tokens = 0;
   std::int64_t longest = 0;
   for (std::size_t index = 0; index < segments.size(); ++index) {
     check_segment(segments, index);
-    tokens += static_cast<std::int64_t>(segments[index].ids.size());
-    longest = std::max(longest, segments[index].sequence->length() +
-                                    static_cast<std::int64_t>(segments[index].ids.size()));
-    if (tokens > kMaxStepTokens) {
-      fail(ErrorCode::kLimit, "a step of more than {} tokens; split the prompt", kMaxStepTokens);
-    }
+    const std::size_t count = segments[index].ids.size();
+    tokens += count;
+    longest =
+        std::max(longest, segments[index].sequence->length() + static_cast<std::int64_t>(count));
   }
-  rotary_.reserve(longest);
-  step_segments_.clear();
-  ids_.clear();
-  for (const Segment& segment : segments) {
-    auto& sequence = static_cast<CachedSequence&>(*segment.sequence);
-    StepSegment part;
-    part.cache = &sequence.cache();
-    part.first_row = static_cast<std::int64_t>(ids_.size());
-    part.rows = static_cast<std::int64_t>(segment.ids.size());
-    part.first_position = sequence.length();
-    const std::int64_t end = part.first_position + part.rows;
-    part.rotary = rotary_.table(sequence.rotation_length(end));
-    part.cache->reserve(end);
-    step_segments_.push_back(part);
-    ids_.insert(ids_.end(), segment.ids.begin(), segment.ids.end());
+  if (tokens > static_cast<std::size_t>(kMaxStepTokens)) {
+    fail(ErrorCode::kLimit, "a step of {} tokens: expected at most {}", tokens, kMaxStepTokens);
   }
-  return tokens;
+  return longest;
 }
 
 void DecoderImpl::check_segment(std::span<const Segment> segments, std::size_t index) const {
@@ -163,6 +142,81 @@ void DecoderImpl::check_segment(std::span<const Segment> segments, std::size_t i
   if (end > config_.max_positions) {
     fail(ErrorCode::kInvalidArgument, "{} tokens do not fit the context of {}", end,
          config_.max_positions);
+  }
+}
+
+/// Longrope: when the step moves the sequence to the other variant, the keys in its cache are
+/// computed again from the tokens. (The reference drops the cache at that point, which comes to the
+/// same.)
+void DecoderImpl::rotate_anew(const Segment& segment, const CancelToken* cancel) {
+  if (config_.rope.scaling != model::RopeScaling::kLongRope) return;
+  auto& sequence = static_cast<CachedSequence&>(*segment.sequence);
+  const std::int64_t end = sequence.length() + static_cast<std::int64_t>(segment.ids.size());
+  const std::int64_t rotation_length = sequence.rotation_length(end);
+  const bool is_long = rotary_.is_long(rotation_length);
+  sequence.reserve_ids(end);
+  if (sequence.length() > 0 && sequence.long_rotation() != is_long) {
+    sequence.set_long_rotation(std::nullopt);
+    const std::span<const std::int32_t> ids = sequence.ids();
+    for (std::size_t begin = 0; begin < ids.size();) {
+      const std::size_t count =
+          std::min(ids.size() - begin, static_cast<std::size_t>(prefill_chunk_));
+      begin_step();
+      add_to_step(sequence, static_cast<std::int64_t>(begin), ids.subspan(begin, count),
+                  rotation_length);
+      run_layers(make_step(cancel), nullptr);
+      begin += count;
+    }
+  }
+  sequence.set_long_rotation(is_long);
+}
+
+void DecoderImpl::begin_step() {
+  step_segments_.clear();
+  ids_.clear();
+}
+
+void DecoderImpl::add_to_step(CachedSequence& sequence, std::int64_t first_position,
+                              std::span<const std::int32_t> ids, std::int64_t rotation_length) {
+  StepSegment part;
+  part.cache = &sequence.cache();
+  part.first_row = static_cast<std::int64_t>(ids_.size());
+  part.rows = static_cast<std::int64_t>(ids.size());
+  part.first_position = first_position;
+  part.rotary = rotary_.table(rotation_length);
+  part.cache->reserve(first_position + part.rows);
+  step_segments_.push_back(part);
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+}
+
+Step DecoderImpl::make_step(const CancelToken* cancel) {
+  const auto tokens = static_cast<std::int64_t>(ids_.size());
+  workspace_.reserve(tokens);
+  return {*device_, config_, workspace_, step_segments_, tokens, cancel};
+}
+
+void DecoderImpl::run_layers(const Step& step, const Observer* observer) {
+  embed(step);
+  const Rows residual = step.rows(Workspace::kResidual);
+  show_hidden(observer, -1, residual);
+  for (int layer = 0; layer < config_.layer_count(); ++layer) {
+    if (step.cancel != nullptr) step.cancel->check();
+    attention_half(step, layer);
+    ffn_half(step, layer, observer);
+    show_hidden(observer, layer, residual);
+  }
+  if (observer == nullptr || !observer->hidden) return;
+  show_hidden(observer, config_.layer_count(), head_input(residual, step.rows(Workspace::kNormed)));
+}
+
+/// Makes the step's tokens part of their sequences.
+void DecoderImpl::commit(std::span<const Segment> segments) {
+  device_->synchronize();
+  const bool remember = config_.rope.scaling == model::RopeScaling::kLongRope;
+  for (const Segment& segment : segments) {
+    auto& sequence = static_cast<CachedSequence&>(*segment.sequence);
+    if (remember) sequence.remember(segment.ids);
+    sequence.cache().set_length(sequence.length() + static_cast<std::int64_t>(segment.ids.size()));
   }
 }
 

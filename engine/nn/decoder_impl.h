@@ -21,7 +21,7 @@ namespace haq::nn {
 class DecoderImpl final : public Decoder {
  public:
   DecoderImpl(std::shared_ptr<const model::Checkpoint> checkpoint,
-              std::shared_ptr<device::Device> device, const ComputePlan& plan,
+              std::shared_ptr<device::Device> device, const ComputePlan& plan, int prefill_chunk,
               DecoderWeights weights);
 
   std::unique_ptr<Sequence> new_sequence() override;
@@ -35,8 +35,15 @@ class DecoderImpl final : public Decoder {
   void set_expert_runner(std::shared_ptr<ExpertRunner> runner) override;
 
  private:
-  std::int64_t plan_step(std::span<const Segment> segments);
+  std::int64_t check_segments(std::span<const Segment> segments) const;
   void check_segment(std::span<const Segment> segments, std::size_t index) const;
+  void rotate_anew(const Segment& segment, const CancelToken* cancel);
+  void begin_step();
+  void add_to_step(CachedSequence& sequence, std::int64_t first_position,
+                   std::span<const std::int32_t> ids, std::int64_t rotation_length);
+  Step make_step(const CancelToken* cancel);
+  void run_layers(const Step& step, const Observer* observer);
+  void commit(std::span<const Segment> segments);
   void embed(const Step& step);
   void attention_half(const Step& step, int layer);
   void ffn_half(const Step& step, int layer, const Observer* observer);
@@ -52,6 +59,7 @@ class DecoderImpl final : public Decoder {
   std::shared_ptr<device::Device> device_;
   const model::ModelConfig& config_;
   ComputePlan plan_;
+  int prefill_chunk_;
   bool host_memory_;
   DecoderWeights weights_;
   RotaryTables rotary_;

@@ -152,7 +152,7 @@ class Loader {
   /// `share`: how much of the matrix one decoded token reads on average.
   LinearPtr linear(Role role, int layer = -1, int expert = -1, double share = 1) {
     cancel_.check();
-    const DType f16_target = plan_.compute == Compute::kFp32 ? DType::kF32 : DType::kBF16;
+    const DType f16_target = widen_half(role) ? DType::kF32 : DType::kBF16;
     LinearWeights weights = checkpoint_.linear(role, layer, expert, f16_target);
     LinearPath path = LinearPath::kFixedOrder;
     if (weights.weight.dtype == DType::kI8) {
@@ -169,6 +169,15 @@ class Loader {
         static_cast<std::size_t>(share * static_cast<double>(result->weight_bytes()));
     report(done_bytes_ + bytes);
     return result;
+  }
+
+  /// F16 files become bf16, which has 3 bits less. Where a matrix is small or read by row, widening
+  /// it costs nothing that matters and spares the routers that noise: tokens near a tie of two
+  /// experts keep their choice.
+  bool widen_half(Role role) const {
+    if (plan_.compute == Compute::kFp32) return true;
+    const bool by_row = role == Role::kEmbedding && !config_.tied_head;
+    return by_row || role == Role::kPositionEmbedding || role == Role::kRouter;
   }
 
   std::unique_ptr<device::Buffer> upload(const std::vector<float>& values) {

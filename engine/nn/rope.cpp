@@ -93,7 +93,7 @@ double scale_longrope(const RopeConfig& rope, std::int64_t max_positions, bool l
   return stretch <= 1 ? 1.0 : std::sqrt(1.0 + std::log(stretch) / std::log(original));
 }
 
-bool is_long(const RopeConfig& rope, std::int64_t sequence_length) {
+bool is_long_variant(const RopeConfig& rope, std::int64_t sequence_length) {
   return rope.scaling == RopeScaling::kLongRope && sequence_length > rope.original_max_positions;
 }
 
@@ -117,7 +117,7 @@ Rotation make_rotation(const RopeConfig& rope, std::int64_t max_positions,
       break;
     case RopeScaling::kLongRope:
       result.magnitude =
-          scale_longrope(rope, max_positions, is_long(rope, sequence_length), frequencies);
+          scale_longrope(rope, max_positions, is_long_variant(rope, sequence_length), frequencies);
       break;
   }
   result.frequencies.assign(frequencies.begin(), frequencies.end());
@@ -140,10 +140,14 @@ void RotaryTables::reserve(std::int64_t positions) {
   reserved_ = std::max(positions, std::min(wanted, max_positions_));
 }
 
+bool RotaryTables::is_long(std::int64_t sequence_length) const {
+  return is_long_variant(rope_, sequence_length);
+}
+
 device::RotaryTable RotaryTables::table(std::int64_t sequence_length) {
   device::RotaryTable result;
   if (rope_.dim == 0) return result;
-  Variant& variant = is_long(rope_, sequence_length) ? long_ : short_;
+  Variant& variant = is_long(sequence_length) ? long_ : short_;
   if (variant.length < reserved_) fill(variant);
   result.cos = static_cast<const float*>(variant.cos->data());
   result.sin = static_cast<const float*>(variant.sin->data());

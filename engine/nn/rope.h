@@ -36,6 +36,9 @@ class RotaryTables {
 
   /// Makes every table cover positions [0, positions). Tables handed out before become invalid.
   void reserve(std::int64_t positions);
+  /// Whether a sequence of this length is rotated by longrope's long variant. Keys of the two
+  /// variants do not go together.
+  bool is_long(std::int64_t sequence_length) const;
   /// The table for a sequence that is (or will be) `sequence_length` tokens long. `dim` is 0 for
   /// models without rotary embeddings. Valid until the next reserve().
   device::RotaryTable table(std::int64_t sequence_length);

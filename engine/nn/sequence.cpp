@@ -17,6 +17,8 @@ void CachedSequence::truncate(std::int64_t tokens) {
          tokens);
   }
   cache_->set_length(tokens);
+  ids_.resize(std::min(ids_.size(), static_cast<std::size_t>(tokens)));
+  planned_length_ = 0;
 }
 
 }  // namespace haq::nn

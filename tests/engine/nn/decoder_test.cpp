@@ -113,7 +113,7 @@ TEST_F(DecoderFaults, StepsThatAreTooLarge) {
     sequences.push_back(decoder_->new_sequence());
     segments.push_back({sequences.back().get(), ids});
   }
-  refuse(ErrorCode::kLimit, "more than 8192 tokens", segments);
+  refuse(ErrorCode::kLimit, "expected at most 8192", segments);
 }
 
 TEST_F(DecoderFaults, TruncateBounds) {
@@ -171,6 +171,29 @@ TEST(Decoder, AnotherExpertRunnerReplacesTheDefault) {
   EXPECT_EQ(silent->calls, decoder->config().layer_count());
   decoder->set_expert_runner(nullptr);
   EXPECT_TRUE(same_bits(run_prompt(*decoder, ids), usual));
+}
+
+TEST(Decoder, LongropeDoesNotDependOnHowASequenceGrew) {
+  const auto decoder = load_decoder(golden_model_dir("phimoe"));
+  const GoldenCase one = golden_case("phimoe", "t90");  // the rotation changes beyond 64 tokens
+  const std::span<const std::int32_t> ids(one.ids);
+  const auto vocab = static_cast<std::size_t>(decoder->config().vocab);
+  const std::vector<float> expected = run_prompt(*decoder, ids);
+  const auto sequence = decoder->new_sequence();
+  std::vector<float> logits;
+  for (const std::size_t piece : {60U, 4U, 1U, 25U}) {  // nothing planned
+    const std::size_t first = static_cast<std::size_t>(sequence->length());
+    const Segment segment{sequence.get(), ids.subspan(first, piece), Segment::Logits::kAll};
+    const std::span<const float> rows = decoder->forward(std::span(&segment, 1));
+    logits.insert(logits.end(), rows.begin(), rows.end());
+  }
+  EXPECT_TRUE(
+      same_bits(std::span(logits).subspan(64 * vocab), std::span(expected).subspan(64 * vocab)));
+
+  // Back below the switch: as if the sequence had never been longer.
+  sequence->truncate(40);
+  const std::vector<float> again = append(*decoder, *sequence, ids.subspan(40, 20));
+  EXPECT_TRUE(same_bits(again, std::span(logits).subspan(40 * vocab, 20 * vocab)));
 }
 
 TEST(Decoder, NonFiniteWeightsAreReportedWithTheirLayer) {
