@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/device/host/onednn.h"
 
 namespace haq::device {
 namespace host {
@@ -133,6 +135,9 @@ Isa isa_limit_from_environment() {
       if (!host::can_run(isa)) {
         fail(ErrorCode::kInvalidArgument, "HAQ_MAX_ISA is {}, which this processor cannot run.",
              value);
+      }
+      if (!host::limit_library(isa)) {
+        log::warn("HAQ_MAX_ISA was read after oneDNN's first use; oneDNN keeps its former limit.");
       }
       return isa;
     }

@@ -4,22 +4,10 @@
 #include <functional>
 
 #include "engine/base/error.h"
-#include "engine/device/host/host_impl.h"
+#include "engine/device/host/ffn_plan.h"
 
 namespace haq::device::host {
 namespace {
-
-Glu glu_of(Activation activation) {
-  switch (activation) {
-    case Activation::kSwiGlu:
-      return Glu::kSwiGlu;
-    case Activation::kRelu:
-      return Glu::kRelu;
-    case Activation::kGptOss:
-      return Glu::kGptOss;
-  }
-  fail(ErrorCode::kInternal, "ffn: unknown activation.");
-}
 
 void check_group(const FfnGroup& group, const ConstRows& x, const Rows& out) {
   const FfnSpec& f = *group.ffn;
@@ -40,23 +28,6 @@ void check_group(const FfnGroup& group, const ConstRows& x, const Rows& out) {
 
 }  // namespace
 
-/// Groups with their first row in the gathered order and their first unit of work in each stage.
-struct HostDevice::FfnPlan {
-  struct Part {
-    const FfnGroup* group;
-    std::int64_t first_row, rows, up_step, down_step, up_unit, down_unit;
-  };
-  std::vector<Part> parts;
-  std::int64_t rows = 0, width = 0, up_units = 0, down_units = 0;
-  Converted input, hidden;
-
-  const Part& part_of(std::int64_t unit, std::int64_t Part::*first) const {
-    auto it = std::upper_bound(parts.begin(), parts.end(), unit,
-                               [&](std::int64_t u, const Part& p) { return u < p.*first; });
-    return *(it - 1);
-  }
-};
-
 void HostDevice::ffn(ConstRows x, std::span<const FfnGroup> groups, Rows out) {
   FfnPlan plan;
   for (const FfnGroup& group : groups) {
@@ -75,22 +46,36 @@ void HostDevice::ffn(ConstRows x, std::span<const FfnGroup> groups, Rows out) {
   }
   if (plan.rows == 0) return;
 
-  float* gathered = gathered_.get<float>(static_cast<std::size_t>(plan.rows * x.cols));
-  WantedForms wanted;
+  // Row blocks pay when the networks see enough rows each and the library serves all their layers.
+  bool blocks = plan.rows >= kLibraryMinRows * static_cast<std::int64_t>(plan.parts.size());
   for (const FfnPlan::Part& part : plan.parts) {
-    wanted.add(as_host(*part.group->ffn->up));
-    if (part.group->ffn->gate) wanted.add(as_host(*part.group->ffn->gate));
+    const FfnSpec& f = *part.group->ffn;
+    const LinearPath path = f.up->path();
+    blocks = blocks && products_.uses_library(path) && f.down->path() == path &&
+             (f.gate == nullptr || f.gate->path() == path) &&
+             path == plan.parts.front().group->ffn->up->path();
+  }
+  if (blocks) {
+    ffn_blocks(x, plan, out);
+  } else {
+    ffn_columns(x, plan, out);
+  }
+}
+
+void HostDevice::ffn_columns(ConstRows x, FfnPlan& plan, Rows out) {
+  float* gathered = gathered_.get<float>(static_cast<std::size_t>(plan.rows * x.cols));
+  WantedForms wanted_input;
+  for (const FfnPlan::Part& part : plan.parts) {
+    wanted_input.add(as_host(*part.group->ffn->up), false);
+    if (part.group->ffn->gate) wanted_input.add(as_host(*part.group->ffn->gate), false);
     for (std::int64_t r = 0; r < part.rows; ++r) {
       std::memcpy(gathered + (part.first_row + r) * x.cols,
                   x.data + part.group->rows[static_cast<std::size_t>(r)] * x.stride,
                   static_cast<std::size_t>(x.cols) * sizeof(float));
     }
   }
-  plan.input = convert({gathered, plan.rows, x.cols, x.cols}, wanted, input_);
-  ffn_columns(plan, out);
-}
+  plan.input = convert({gathered, plan.rows, x.cols, x.cols}, wanted_input, input_);
 
-void HostDevice::ffn_columns(FfnPlan& plan, Rows out) {
   float* activated = activated_.get<float>(static_cast<std::size_t>(plan.rows * plan.width));
   const auto up_body = [&](std::int64_t unit, int thread) {
     const FfnPlan::Part& part = plan.part_of(unit, &FfnPlan::Part::up_unit);
@@ -122,7 +107,7 @@ void HostDevice::ffn_columns(FfnPlan& plan, Rows out) {
     WantedForms wanted;
     std::int64_t rows = 0;
     while (end < plan.parts.size() && plan.parts[end].group->ffn->up->out() == width) {
-      wanted.add(as_host(*plan.parts[end].group->ffn->down));
+      wanted.add(as_host(*plan.parts[end].group->ffn->down), false);
       rows += plan.parts[end].rows;
       ++end;
     }

@@ -14,6 +14,7 @@
 #include "engine/device/host/host_device.h"
 #include "engine/device/host/host_linear.h"
 #include "engine/device/host/kernels.h"
+#include "engine/device/host/library_linear.h"
 #include "engine/device/host/scratch.h"
 
 namespace haq::device::host {
@@ -24,29 +25,34 @@ struct Converted {
   const float* plain = nullptr;  ///< kFixedOrder
   std::int64_t plain_stride = 0;
   const float* rounded = nullptr;  ///< through bfloat16, stride cols: kLibrary16 on own kernels
+  const std::uint16_t* bf16 = nullptr;  ///< stride cols: kLibrary16 by the library
   const std::int8_t* int8 = nullptr;
   std::int64_t int8_stride = 0;
   const float* scale = nullptr;
   const std::int32_t* sum = nullptr;
 
   Converted from_row(std::int64_t row) const;
+  /// Rows [row, row + count) for BlockProducts.
+  RowBlock block(std::int64_t row, std::int64_t count) const;
 };
 
 /// Memory behind a Converted.
 struct ConversionScratch {
-  Scratch rounded, int8, scale, sum;
+  Scratch rounded, bf16, int8, scale, sum;
 };
 
 /// Which forms a set of layers needs; `int8_name` names the layer for error messages.
 struct WantedForms {
-  bool rounded = false, int8 = false;
+  bool rounded = false, bf16 = false, int8 = false;
   const HostLinear* int8_linear = nullptr;
-  void add(const HostLinear& linear);
+  /// `by_library`: the layer runs through BlockProducts.
+  void add(const HostLinear& linear, bool by_library);
 };
 
 /// One thread's scratch memory.
 struct ThreadScratch {
-  Scratch a, b, c, attention;
+  Scratch a, b, attention, input, hidden, scales, sums;
+  BlockScratch block;
 };
 
 class HostDevice final : public Device {
@@ -96,16 +102,25 @@ class HostDevice final : public Device {
   /// Columns per unit of work, so that a unit reads some 100 KB of weights.
   std::int64_t unit_columns(const HostLinear& linear) const;
 
+  /// Two ways through a set of networks: units of columns over all threads, which suits a few rows
+  /// per network, or units of whole row blocks, each carried through its network by one thread.
   struct FfnPlan;
-  void ffn_columns(FfnPlan& plan, Rows out);
+  void ffn_columns(ConstRows x, FfnPlan& plan, Rows out);
+  void ffn_blocks(ConstRows x, FfnPlan& plan, Rows out);
+  void ffn_block(const FfnGroup& group, std::int64_t first, std::int64_t count, const Converted& x,
+                 Rows out, ThreadScratch& scratch);
+  /// One row quantized into `to` (padded); throws kNumeric naming the layer.
+  QuantizedRow quantize_row(const HostLinear& linear, const float* x, std::int64_t cols,
+                            std::int64_t stride, std::int8_t* to, std::int64_t row) const;
 
   HostOptions options_;
   const KernelTable& kernels_;
   const Int8Table& int8_;
+  BlockProducts products_;
   ThreadPool pool_;
   std::vector<ThreadScratch> threads_;
   ConversionScratch input_, hidden_;
-  Scratch gathered_, activated_;
+  Scratch gathered_, activated_, units_;
 };
 
 template <class Body>

@@ -101,6 +101,8 @@ struct KernelTable {
   /// out[i] = dequantized acc[i].
   void (*dequantize)(const std::int32_t* acc, float sx, const float* sw, const float* bias,
                      std::int64_t n, float* out);
+  /// out = x + bias; bias may be null.
+  void (*add_bias)(const float* x, const float* bias, std::int64_t n, float* out);
   void (*attention)(const AttentionUnit&);
 };
 

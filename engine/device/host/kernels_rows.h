@@ -167,6 +167,13 @@ void scale_row(float* x, float factor, std::int64_t n) {
   for_each_16(n, [&](std::int64_t i, int run) { store_n(x + i, mul(load_n(x + i, run), f), run); });
 }
 
+void add_bias(const float* x, const float* bias, std::int64_t n, float* out) {
+  for_each_16(n, [&](std::int64_t i, int run) {
+    const V16 v = load_n(x + i, run);
+    store_n(out + i, bias != nullptr ? add(v, load_n(bias + i, run)) : v, run);
+  });
+}
+
 void combine(const float* slots, std::int64_t stride, const float* weights, int top_k,
              std::int64_t n, float* out) {
   for_each_16(n, [&](std::int64_t i, int run) {

@@ -31,6 +31,7 @@ constexpr KernelTable kTable{
     .through_bf16 = through_bf16,
     .quantize = quantize_row,
     .dequantize = dequantize_row,
+    .add_bias = add_bias,
     .attention = attention,
 };
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/device/host/host_linear.h"
+#include "engine/device/host/kernels.h"
+#include "engine/device/host/onednn.h"
+#include "engine/device/host/scratch.h"
+
+namespace haq::device::host {
+
+/// A few rows (at most kLibraryRows) converted for a layer: bf16 or int8 by the layer's path. The
+/// memory reaches over LibraryCache::padded_rows(rows) rows.
+struct RowBlock {
+  std::int64_t rows = 0, cols = 0;
+  const std::uint16_t* bf16 = nullptr;  ///< stride cols
+  const std::int8_t* int8 = nullptr;
+  std::int64_t int8_stride = 0;
+  const float* scale = nullptr;
+  const std::int32_t* sum = nullptr;
+};
+
+/// Fewer rows than this run on our own kernels: they read each weight once and need no packing.
+inline constexpr std::int64_t kLibraryMinRows = 8;
+/// Rows of one library call.
+inline constexpr std::int64_t kLibraryRows = 128;
+
+/// Memory of one thread for BlockProducts.
+struct BlockScratch {
+  Scratch product, workspace, widened;
+};
+
+/// Single-threaded products of row blocks with slices of a layer's columns: by the library where it
+/// has a fast implementation, else by our own kernels.
+class BlockProducts {
+ public:
+  BlockProducts(const KernelTable& kernels, const Int8Table& int8, Isa limit,
+                std::size_t pack_budget)
+      : kernels_(kernels),
+        int8_(int8),
+        bf16_usable_(library_usable(LibraryType::kBf16, limit)),
+        int8_usable_(library_usable(LibraryType::kInt8, limit)),
+        pack_budget_(pack_budget) {}
+
+  bool uses_library(LinearPath path) const {
+    return (path == LinearPath::kLibrary16 && bf16_usable_) ||
+           (path == LinearPath::kInt8 && int8_usable_);
+  }
+  /// out[r, n - slice.begin] for the columns of one slice. `linear` is on a library path.
+  void run(const HostLinear& linear, std::size_t slice, const RowBlock& x, float* out,
+           std::int64_t out_stride, BlockScratch& scratch);
+  std::size_t packed_bytes() const { return packed_.load(std::memory_order_relaxed); }
+
+ private:
+  const std::byte* packed_slice(const HostLinear& linear, LibraryWeights::Slice& slice,
+                                const LibraryProduct& product);
+  bool take_budget(std::size_t bytes);
+
+  const KernelTable& kernels_;
+  const Int8Table& int8_;
+  bool bf16_usable_, int8_usable_;
+  std::size_t pack_budget_;
+  std::atomic<std::size_t> packed_{0};
+  LibraryCache cache_;
+};
+
+}  // namespace haq::device::host
