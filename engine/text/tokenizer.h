@@ -18,7 +18,8 @@ using TokenId = std::int32_t;
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  /// Reads FOLDER/tokenizer.json (and tokenizer_config.json for bos/eos names). Untrusted input.
+  /// Reads FOLDER/tokenizer.json, which is untrusted input: kCorrupt, kLimit, or kUnsupported naming
+  /// what is not known. Its "truncation" and "padding" are ignored: a prompt is never cut or filled.
   static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& folder);
   static std::shared_ptr<const Tokenizer> parse(std::string_view tokenizer_json, std::string_view what);
 
@@ -59,7 +60,8 @@ class Tokenizer {
     virtual std::string push(TokenId id) = 0;
     virtual std::string flush() = 0;
   };
-  /// `prompt` is the context already on screen; it is not returned again.
+  /// `prompt` is the context already on screen; it is not returned again. The stream keeps the
+  /// tokenizer alive.
   virtual std::unique_ptr<Stream> stream(std::span<const TokenId> prompt, bool skip_special) const = 0;
 };
 
