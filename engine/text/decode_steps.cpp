@@ -8,6 +8,7 @@
 
 #include "engine/text/model.h"
 #include "engine/text/pattern.h"
+#include "engine/text/pieces.h"
 #include "engine/text/unicode.h"
 
 namespace haq::text {
@@ -206,6 +207,7 @@ class ReplaceBits final : public DecodeStep {
     for (std::size_t at = text.find(from_); at != std::string::npos; at = text.find(from_, done)) {
       out.append(text, done, at - done);
       out += to_;
+      check_work_size(out.size());
       done = at + from_.size();
     }
     // Keep what may be the beginning of an occurrence.

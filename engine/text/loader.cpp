@@ -56,7 +56,10 @@ class Reader final : public nlohmann::json_sax<json> {
       file_.vocab.push_back({store(name), length(name), -1, 0});
       return true;
     }
-    if (stack_.back()->contains(name)) {
+    const bool table_seen =
+        stack_.size() == 2 && in_model_ &&
+        ((name == "vocab" && file_.has_vocab) || (name == "merges" && file_.has_merges));
+    if (table_seen || stack_.back()->contains(name)) {
       fail(ErrorCode::kCorrupt, "{}: the key \"{}\" occurs twice in one object", what_,
            name.substr(0, 100));
     }
@@ -156,6 +159,7 @@ class Reader final : public nlohmann::json_sax<json> {
 
   bool scalar(json&& value) {
     if (mode_ != Mode::kOther) bad_entry();
+    if (!value.is_null()) no_table();
     place(std::move(value));
     return true;
   }
@@ -173,7 +177,14 @@ class Reader final : public nlohmann::json_sax<json> {
     return &(parent[key_] = std::move(value));
   }
 
+  /// A table of the model that is neither null nor of a kind that is read.
+  void no_table() const {
+    if (!at_model_member("vocab") && !at_model_member("merges")) return;
+    fail(ErrorCode::kCorrupt, "{}: model.{}: expected a table", what_, key_);
+  }
+
   bool open(json&& value) {
+    no_table();
     if (stack_.size() >= kMaxDepth) {
       fail(ErrorCode::kLimit, "{}: nested deeper than the limit of {} levels", what_, kMaxDepth);
     }
@@ -196,8 +207,6 @@ class Reader final : public nlohmann::json_sax<json> {
   }
 
   bool enter(Mode mode, bool& seen) {
-    if (seen)
-      fail(ErrorCode::kCorrupt, "{}: the key \"{}\" occurs twice in one object", what_, key_);
     seen = true;
     mode_ = mode;
     return true;

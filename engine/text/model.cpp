@@ -56,14 +56,13 @@ std::unique_ptr<const Model> Model::parse(const TokenizerFile& file, const Field
     type = fields.has("continuing_subword_prefix") ? "WordPiece" : "WordLevel";
   }
   if (type == "BPE") return make_bpe(file, fields, what);
+  if (type != "Unigram" && type != "WordPiece" && type != "WordLevel") fields.refuse_type("model");
   if (file.has_merges) {
-    fail(ErrorCode::kCorrupt, "{}: model.merges: not expected in a {} model", what,
-         type.substr(0, 100));
+    fail(ErrorCode::kCorrupt, "{}: model.merges: not expected in a {} model", what, type);
   }
   if (type == "Unigram") return make_unigram(file, fields, what);
-  if (type == "WordPiece") return make_wordpiece(file, fields, what);
-  if (type == "WordLevel") return make_wordlevel(file, fields, what);
-  fields.refuse_type("model");
+  return type == "WordPiece" ? make_wordpiece(file, fields, what)
+                             : make_wordlevel(file, fields, what);
 }
 
 std::string byte_token(unsigned char byte) {

@@ -11,6 +11,9 @@
 namespace haq::text {
 namespace {
 
+/// Steps of one sequence; published files have a handful.
+constexpr std::size_t kMaxSteps = 256;
+
 /// Rewrites character by character; `put` appends what becomes of one character.
 template <typename Put>
 void map_chars(Normalized& in, Put put) {
@@ -155,7 +158,10 @@ std::unique_ptr<const Normalizer> make_sequence(const Fields& fields) {
   for (const Fields& step : fields.children("normalizers"))
     steps.push_back(Normalizer::parse(step));
   return make([steps = std::move(steps)](Normalized& text) {
-    for (const auto& step : steps) step->apply(text);
+    for (const auto& step : steps) {
+      step->apply(text);
+      check_work_size(text.text.size());
+    }
   });
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
+#include "engine/text/pieces.h"
 
 namespace haq::text {
 
@@ -65,6 +66,7 @@ void Pattern::replace(std::string_view text, std::string_view content, std::stri
   std::size_t new_lead = 0;
   for (const Stretch& stretch : stretches) {
     out += stretch.is_match ? content : text.substr(stretch.begin, stretch.end - stretch.begin);
+    check_work_size(out.size());
     if (lead == nullptr || *lead == 0) continue;
     // A replacement belongs as a whole to the place where its match began.
     if (stretch.end <= *lead || (stretch.is_match && stretch.begin < *lead)) {

@@ -7,9 +7,22 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "engine/text/tokenizer.h"
 
 namespace haq::text {
+
+/// Rules from a file may replace a character by a long text, step after step. No input becomes
+/// larger than this.
+inline constexpr std::size_t kMaxWorkBytes = std::size_t{1} << 28;
+
+/// Throws kLimit above kMaxWorkBytes.
+inline void check_work_size(std::size_t bytes) {
+  if (bytes > kMaxWorkBytes) {
+    fail(ErrorCode::kLimit, "the tokenizer's rules blow the text up to more than {} bytes",
+         kMaxWorkBytes);
+  }
+}
 
 /// Normalized text. `lead` counts its leading bytes that stem from the very first character of the
 /// whole input (0 when it does not begin there): Metaspace marks only a piece that begins at

@@ -13,6 +13,7 @@ constexpr int kMaxDepth = 8;
 /// Templates may repeat the text; so many together keep the result within reason.
 constexpr std::size_t kMaxTemplates = 16;
 constexpr std::size_t kMaxParts = 64;
+constexpr std::size_t kMaxIdsPerPart = 64;
 
 /// ["[SEP]", 102]
 TokenId token_and_id(const Fields& fields, std::string_view key) {
@@ -30,7 +31,7 @@ std::vector<TokenId> special_token_ids(const Fields& fields, const std::string& 
   entry.allow({"id", "ids", "tokens"});
   const nlohmann::json& list = entry.value("ids");
   std::vector<TokenId> ids;
-  if (!list.is_array()) entry.wrong("ids", "a list of ids");
+  if (!list.is_array() || list.size() > kMaxIdsPerPart) entry.wrong("ids", "a list of ids");
   for (const nlohmann::json& id : list) {
     if (!id.is_number_unsigned() ||
         id.get<std::uint64_t>() >= static_cast<std::uint64_t>(kMaxTokenId)) {

@@ -13,6 +13,9 @@
 namespace haq::text {
 namespace {
 
+/// Steps of one sequence; published files have a handful.
+constexpr std::size_t kMaxSteps = 256;
+
 class Step final : public PreTokenizer {
  public:
   explicit Step(std::function<void(Pieces&)> step) : step_(std::move(step)) {}
@@ -227,10 +230,14 @@ std::unique_ptr<const PreTokenizer> make_sequence(const Fields& fields) {
   fields.allow({"type", "pretokenizers"});
   std::vector<std::shared_ptr<const PreTokenizer>> steps;
   for (const Fields& step : fields.children("pretokenizers")) {
+    if (steps.size() == kMaxSteps) fields.wrong("pretokenizers", "a shorter list");
     steps.push_back(PreTokenizer::parse(step));
   }
   return make([steps = std::move(steps)](Pieces& pieces) {
-    for (const auto& step : steps) step->apply(pieces);
+    for (const auto& step : steps) {
+      step->apply(pieces);
+      check_work_size(pieces.text.size());
+    }
   });
 }
 

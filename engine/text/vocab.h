@@ -14,7 +14,7 @@ namespace haq::text {
 /// Ids at and above this are refused: no vocabulary is that large, a lying file may be.
 inline constexpr std::int64_t kMaxTokenId = 16 * 1024 * 1024;
 /// Longest spelling of a token. Bounds the cost of a look-up at every position of a text.
-inline constexpr std::size_t kMaxTokenBytes = 16 * 1024;
+inline constexpr std::size_t kMaxTokenBytes = 4 * 1024;
 
 /// Tokens and their ids, both ways. Memory follows the number of tokens, not the largest id, and
 /// ids may have holes. Filled once, then immutable and thread-safe.
