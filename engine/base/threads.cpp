@@ -8,12 +8,15 @@
 #include <condition_variable>
 #include <exception>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "engine/base/error.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -56,67 +59,89 @@ int available_cores() {
   return std::max(1, std::min<int>(logical, static_cast<int>(cores.size())));
 }
 
+/// Work is handed out in units, and the caller waits only for units that somebody has begun: a
+/// worker that the system does not schedule in time costs nothing but its help, because the caller
+/// takes its units as well.
 struct ThreadPool::Impl {
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::condition_variable done;
-  std::atomic<std::uint64_t> generation{0};
-  std::atomic<int> pending{0};
+  using Body = std::function<void(std::int64_t unit, int thread)>;
+  static constexpr std::uint64_t kUnclaimed = 0xffffffffU;
+
+  /// Run number << 32 | units not yet claimed. Both in one word, so that a late worker can claim
+  /// from the present run only.
+  std::atomic<std::uint64_t> tickets{0};
+  std::atomic<std::int64_t> unfinished{0};
+  std::atomic<int> sleepers{0};
+  std::atomic<bool> caller_sleeps{false};
   std::atomic<bool> stopping{false};
-  const std::function<void(int)>* task = nullptr;
+  // Of the present run; read only by a thread that holds a claimed unit, which keeps the run alive.
+  const Body* body = nullptr;
+  std::int64_t units = 0;
+
+  std::mutex mutex;
+  std::condition_variable wake, done;
   std::exception_ptr error;
   std::vector<std::thread> workers;
 
-  void run_task(int index) {
+  bool work_left() const { return (tickets.load() & kUnclaimed) != 0; }
+
+  /// Takes one unit and computes it; false when none was left.
+  bool run_unit(int thread) {
+    std::uint64_t seen = tickets.load();
+    do {
+      if ((seen & kUnclaimed) == 0) return false;
+    } while (!tickets.compare_exchange_weak(seen, seen - 1));
     try {
-      (*task)(index);
+      (*body)(units - static_cast<std::int64_t>(seen & kUnclaimed), thread);
     } catch (...) {
       std::lock_guard lock(mutex);
       if (!error) error = std::current_exception();
     }
-  }
-
-  void work(int index) {
-    std::uint64_t seen = 0;
-    for (;;) {
-      for (int spin = 0; spin < kSpins && generation.load(std::memory_order_acquire) == seen; ++spin) {
-        pause();
-      }
-      if (generation.load(std::memory_order_acquire) == seen) {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
-      }
-      seen = generation.load(std::memory_order_acquire);
-      if (stopping.load()) return;
-      run_task(index);
-      if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        std::lock_guard lock(mutex);
-        done.notify_one();
-      }
-    }
-  }
-
-  void run(const std::function<void(int)>& body) {
-    task = &body;
-    {
+    if (unfinished.fetch_sub(1) == 1 && caller_sleeps.load()) {
       std::lock_guard lock(mutex);
-      error = nullptr;
-      pending.store(static_cast<int>(workers.size()), std::memory_order_relaxed);
-      generation.fetch_add(1, std::memory_order_release);
+      done.notify_one();
     }
-    wake.notify_all();
-    run_task(0);
-    for (int spin = 0; spin < kSpins && pending.load(std::memory_order_acquire) != 0; ++spin) pause();
-    if (pending.load(std::memory_order_acquire) != 0) {
+    return true;
+  }
+
+  void work(int thread) {
+    while (!stopping.load()) {
+      for (int spin = 0; spin < kSpins && !work_left(); ++spin) pause();
+      while (run_unit(thread)) {
+      }
       std::unique_lock lock(mutex);
-      done.wait(lock, [&] { return pending.load(std::memory_order_acquire) == 0; });
+      sleepers.fetch_add(1);
+      wake.wait(lock, [&] { return work_left() || stopping.load(); });
+      sleepers.fetch_sub(1);
     }
-    std::exception_ptr thrown;
-    {
+  }
+
+  void run(std::int64_t count, const Body& task) {
+    if (count > static_cast<std::int64_t>(kUnclaimed)) {
+      fail(ErrorCode::kInternal, "{} units of parallel work", count);
+    }
+    body = &task;
+    units = count;
+    unfinished.store(count);
+    const std::uint64_t number = (tickets.load() >> 32) + 1;
+    tickets.store((number << 32) | static_cast<std::uint64_t>(count));
+    if (sleepers.load() > 0) {
       std::lock_guard lock(mutex);
-      thrown = std::exchange(error, nullptr);
+      wake.notify_all();
     }
-    if (thrown) std::rethrow_exception(thrown);
+    while (run_unit(0)) {
+    }
+    wait_for_begun_units();
+    std::lock_guard lock(mutex);
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+  }
+
+  void wait_for_begun_units() {
+    for (int spin = 0; spin < kSpins && unfinished.load() != 0; ++spin) pause();
+    if (unfinished.load() == 0) return;
+    std::unique_lock lock(mutex);
+    caller_sleeps.store(true);
+    done.wait(lock, [&] { return unfinished.load() == 0; });
+    caller_sleeps.store(false);
   }
 };
 
@@ -131,28 +156,27 @@ ThreadPool::~ThreadPool() {
   {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping.store(true);
-    impl_->generation.fetch_add(1, std::memory_order_release);
   }
   impl_->wake.notify_all();
   for (auto& worker : impl_->workers) worker.join();
 }
 
-void ThreadPool::parallel_for(
-    std::int64_t count, std::int64_t grain,
-    const std::function<void(std::int64_t, std::int64_t, int)>& body) {
+void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
+                              const std::function<void(std::int64_t, std::int64_t, int)>& body) {
   if (count <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
   const std::int64_t pieces = (count + grain - 1) / grain;
-  if (size_ == 1 || pieces == 1) {
+  const std::int64_t ranges = std::min<std::int64_t>(pieces, size_);
+  if (ranges == 1) {
     body(0, count, 0);
     return;
   }
-  const std::function<void(int)> share = [&](int index) {
-    const std::int64_t begin = pieces * index / size_ * grain;
-    const std::int64_t end = std::min(count, pieces * (index + 1) / size_ * grain);
-    if (begin < end) body(begin, end, index);
+  const auto range = [&](std::int64_t index, int thread) {
+    const std::int64_t begin = pieces * index / ranges * grain;
+    const std::int64_t end = std::min(count, pieces * (index + 1) / ranges * grain);
+    body(begin, end, thread);
   };
-  impl_->run(share);
+  impl_->run(ranges, std::ref(range));
 }
 
 void ThreadPool::parallel_dynamic(std::int64_t count,
@@ -162,13 +186,7 @@ void ThreadPool::parallel_dynamic(std::int64_t count,
     for (std::int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  std::atomic<std::int64_t> next{0};
-  const std::function<void(int)> share = [&](int thread) {
-    for (std::int64_t index; (index = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
-      body(index, thread);
-    }
-  };
-  impl_->run(share);
+  impl_->run(count, body);
 }
 
 }  // namespace haq

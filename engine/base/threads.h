@@ -21,9 +21,10 @@ class ThreadPool {
   int size() const { return size_; }
 
   /// Splits [0, count) into one contiguous range per thread, each a multiple of `grain` long (but
-  /// the last), and calls body(begin, end, thread_index). Blocks until all are done. The split
-  /// depends only on count, grain and size(). Not reentrant: a body must not call the same pool.
-  /// An exception from a body is rethrown here (the first one wins).
+  /// the last), and calls body(begin, end, thread_index), where thread_index tells who runs it (for
+  /// scratch memory). Blocks until all are done. The split depends only on count, grain and size();
+  /// a thread that is late leaves its range to another. Not reentrant: a body must not call the
+  /// same pool. An exception from a body is rethrown here (the first one wins).
   void parallel_for(std::int64_t count, std::int64_t grain,
                     const std::function<void(std::int64_t, std::int64_t, int)>& body);
 
