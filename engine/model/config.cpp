@@ -91,10 +91,22 @@ void read_decoder(const Fields& fields, ModelConfig& config, const Defaults& def
 
 void read_experts(const Fields& fields, ModelConfig& config, const char* count_key,
                   const char* width_key) {
-  config.experts = fields.size(count_key, kMaxExperts);
+  // transformers 5 keeps one spelling per architecture and writes it under that name; all spellings
+  // that a file has must agree.
+  const char* present = count_key;
+  for (const char* key : {count_key, "num_experts", "num_local_experts"}) {
+    const auto count = fields.integer_if(key, 1, kMaxExperts);
+    if (!count) continue;
+    if (config.experts != 0 && *count != config.experts) {
+      fields.wrong(key, fmt::format("{} as in \"{}\"", config.experts, present));
+    }
+    config.experts = static_cast<int>(*count);
+    present = key;
+  }
+  if (config.experts == 0) config.experts = fields.size(count_key, kMaxExperts);
   config.top_k = fields.size("num_experts_per_tok", config.experts);
   if (std::int64_t{config.experts} * config.layer_count() > kMaxTotalExperts) {
-    fields.wrong(count_key, fmt::format("at most {} experts in all layers", kMaxTotalExperts));
+    fields.wrong(present, fmt::format("at most {} experts in all layers", kMaxTotalExperts));
   }
   const int width = fields.size(width_key, kMaxWidth);
   for (auto& layer : config.layers) {

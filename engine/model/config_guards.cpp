@@ -19,7 +19,7 @@ struct Guard {
 /// Fields with which published architectures change the forward pass. One that an architecture does
 /// not handle must be absent or neutral. Everything else in a config (training settings, names,
 /// dropout, token ids ...) cannot change inference and is ignored.
-constexpr std::array<Guard, 38> kGuards = {{
+constexpr std::array<Guard, 39> kGuards = {{
     {"attention_bias", Neutral::kFalse},
     {"mlp_bias", Neutral::kFalse},
     {"lm_head_bias", Neutral::kFalse},
@@ -57,6 +57,7 @@ constexpr std::array<Guard, 38> kGuards = {{
     {"routed_scaling_factor", Neutral::kOne},
     {"kv_lora_rank", Neutral::kNull},
     {"q_lora_rank", Neutral::kNull},
+    {"swiglu_alpha", Neutral::kNull},
     {"swiglu_limit", Neutral::kNull},
 }};
 

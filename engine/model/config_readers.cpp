@@ -16,6 +16,13 @@ int read_window(const Fields& fields) {
   return static_cast<int>(fields.integer("sliding_window", 1, kMaxWindow));
 }
 
+/// Qwen: whether windows are in use at all.
+bool uses_window(const Fields& fields) {
+  if (!fields.boolean("use_sliding_window", false)) return false;
+  if (!fields.mentions("sliding_window")) fields.missing("sliding_window", "a window or null");
+  return fields.has("sliding_window");
+}
+
 template <typename Predicate>
 void set_window(ModelConfig& config, int window, Predicate in_layer) {
   for (int layer = 0; layer < config.layer_count(); ++layer) {
@@ -132,8 +139,7 @@ void read_opt(const Fields& fields, ModelConfig& config) {
 void read_qwen2(const Fields& fields, ModelConfig& config) {
   read_decoder(fields, config, {.kv_heads = 32});
   config.qkv_bias = true;
-  const bool use_window =
-      fields.boolean("use_sliding_window", false) && fields.has("sliding_window");
+  const bool use_window = uses_window(fields);
   const auto first = use_window ? fields.integer("max_window_layers", 0, kMaxLayers) : 0;
   read_windows_by_type(fields, config, use_window, [&](int layer) { return layer >= first; });
 }
@@ -142,8 +148,7 @@ void read_qwen3(const Fields& fields, ModelConfig& config) {
   read_decoder(fields, config, {.kv_heads = 32, .head_dim = 128});
   read_attention_bias(fields, config);
   config.qk_norm = QkNorm::kPerHead;
-  const bool use_window =
-      fields.boolean("use_sliding_window", false) && fields.has("sliding_window");
+  const bool use_window = uses_window(fields);
   const auto first = use_window ? fields.integer("max_window_layers", 0, kMaxLayers) : 0;
   read_windows_by_type(fields, config, use_window, [&](int layer) { return layer >= first; });
 }
@@ -156,8 +161,7 @@ void read_qwen2_moe(const Fields& fields, ModelConfig& config) {
   config.norm_topk = fields.boolean("norm_topk_prob", false);
   config.shared_width = fields.size("shared_expert_intermediate_size", kMaxWidth);
   config.shared_gate = true;
-  const bool use_window =
-      fields.boolean("use_sliding_window", false) && fields.has("sliding_window");
+  const bool use_window = uses_window(fields);
   const auto end = use_window ? fields.integer("max_window_layers", 0, kMaxLayers) : 0;
   read_windows_by_type(fields, config, use_window,
                        [&](int layer) { return layer % 2 == 0 && layer < end; });
@@ -170,7 +174,7 @@ void read_qwen3_moe(const Fields& fields, ModelConfig& config) {
   read_experts(fields, config, "num_experts", "moe_intermediate_size");
   read_sparse_layers(fields, config);
   config.norm_topk = fields.boolean("norm_topk_prob", false);
-  if (fields.boolean("use_sliding_window", false) && fields.has("sliding_window")) {
+  if (uses_window(fields)) {
     set_window(config, read_window(fields), [](int) { return true; });
   }
 }
@@ -225,6 +229,13 @@ void read_gpt_oss(const Fields& fields, ModelConfig& config) {
   config.router = RouterKind::kTopKThenSoftmax;
   config.ffn = FfnKind::kGptOss;
   config.swiglu_limit = static_cast<float>(fields.real_if("swiglu_limit", 1e-3, 1e6).value_or(7.0));
+  constexpr double kAlpha = 1.702;  // the sigmoid gain that the expert kernels are written for
+  if (fields.real_if("swiglu_alpha", 0, 1e6).value_or(kAlpha) != kAlpha) {
+    fields.unsupported("swiglu_alpha", "1.702");
+  }
+  if (!fields.has("rope_parameters") && !fields.has("rope_scaling")) {
+    fields.missing("rope_parameters", "the yarn settings of the model");
+  }
   config.attention_sinks = true;
   read_windows_by_type(fields, config, true, [](int layer) { return layer % 2 == 0; });
 }
@@ -232,6 +243,8 @@ void read_gpt_oss(const Fields& fields, ModelConfig& config) {
 void read_deepseek_v2(const Fields& fields, ModelConfig& config) {
   read_decoder(fields, config, {});
   MlaConfig mla;
+  // Here a missing key and null mean different things: a rank of 1536 and one q_proj.
+  if (!fields.mentions("q_lora_rank")) fields.missing("q_lora_rank", "a rank or null");
   mla.q_lora_rank = static_cast<int>(fields.integer_if("q_lora_rank", 1, kMaxWidth).value_or(0));
   mla.kv_lora_rank = fields.size("kv_lora_rank", kMaxWidth);
   mla.nope_dim = fields.size("qk_nope_head_dim", kMaxHeadDim);
@@ -275,7 +288,7 @@ void read_deepseek_v2(const Fields& fields, ModelConfig& config) {
   config.norm_topk = false;  // the key norm_topk_prob is ignored by the reference as well
   config.routed_scale =
       static_cast<float>(fields.real_if("routed_scaling_factor", 1e-6, 1e6).value_or(1.0));
-  const auto shared = fields.integer_if("n_shared_experts", 0, kMaxExperts).value_or(0);
+  const auto shared = fields.integer("n_shared_experts", 0, kMaxExperts);
   const std::int64_t shared_width = shared * fields.size("moe_intermediate_size", kMaxWidth);
   if (shared_width > kMaxWidth) fields.wrong("n_shared_experts", "a smaller number");
   config.shared_width = static_cast<int>(shared_width);

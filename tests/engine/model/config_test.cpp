@@ -127,6 +127,13 @@ TEST(Config, RopeVariants) {
   EXPECT_EQ(parse(patched("mixtral", R"({"rope_theta": null})")).rope.theta, 1e6F);
 }
 
+TEST(Config, ExpertCountsOfBothSpellings) {
+  const json config = patched("qwen3_moe", R"({"num_experts": null, "num_local_experts": 8})");
+  EXPECT_EQ(canonical_config(parse(config)), canonical_config(parse(golden_config("qwen3_moe"))));
+  expect_error(ErrorCode::kCorrupt, {"num_local_experts", "8"},
+               [] { parse(patched("qwen3_moe", R"({"num_local_experts": 9})")); });
+}
+
 TEST(Config, TokenIds) {
   const auto list = parse(patched("llama", R"({"eos_token_id": [2, 5], "bos_token_id": -1})"));
   EXPECT_EQ(list.eos_ids, (std::vector<std::int64_t>{2, 5}));
@@ -138,7 +145,8 @@ TEST(Config, FieldsThatCannotChangeInferenceAreIgnored) {
   EXPECT_EQ(canonical_config(parse(golden_config("mixtral"))),
             canonical_config(parse(patched("mixtral", R"({"router_aux_loss_coef": 7,
       "attention_dropout": 0.5, "initializer_range": 3, "use_cache": false, "pretraining_tp": 2,
-      "some_future_field": {"a": [1]}, "logit_scale": 1, "num_experts": 0})"))));
+      "some_future_field": {"a": [1]}, "logit_scale": 1})"))));
+  EXPECT_EQ(parse(patched("llama", R"({"num_experts": 0, "clip_qkv": null})")).experts, 0);
 }
 
 struct Refusal {
@@ -189,6 +197,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"deepseek_v2", R"({"topk_method": "noaux_tc"})", "topk_method"},
         Refusal{"deepseek_v2", R"({"moe_layer_freq": 2})", "moe_layer_freq"},
         Refusal{"deepseek_v2", R"({"attention_bias": true})", "attention_bias"},
+        Refusal{"gpt_oss", R"({"swiglu_alpha": 1.5})", "swiglu_alpha"},
         Refusal{"gpt_oss", R"({"quantization_config": {"quant_method": "mxfp4"}})", "mxfp4"},
         Refusal{"llama", R"({"quantization_config": {"bits": 4}})", "quant_method"}));
 
@@ -241,7 +250,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"phimoe", R"({"rope_scaling": {"long_mscale": null}})", "long_mscale"},
         Refusal{"qwen2", R"({"use_sliding_window": true, "max_window_layers": null})",
                 "max_window_layers"},
+        Refusal{"gpt_oss", R"({"rope_scaling": null})", "rope_parameters"},
         Refusal{"deepseek_v2", R"({"kv_lora_rank": null})", "kv_lora_rank"},
+        Refusal{"deepseek_v2", R"({"q_lora_rank": null})", "q_lora_rank"},
         Refusal{"opt_350m", R"({"num_attention_heads": 3})", "num_attention_heads"}));
 
 TEST(GenerationConfig, ReadsAndChecks) {
