@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 
 #include "engine/base/error.h"
 #include "engine/text/unicode.h"
@@ -54,6 +55,7 @@ AddedTokens AddedTokens::parse(const Fields& file, const Vocab& vocab,
                                const Normalizer* normalizer) {
   AddedTokens out;
   if (!file.has("added_tokens")) return out;
+  std::unordered_map<std::string, std::size_t> by_content;
   for (const Fields& fields : file.children("added_tokens")) {
     fields.allow({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
     Token token;
@@ -82,7 +84,17 @@ AddedTokens AddedTokens::parse(const Fields& file, const Vocab& vocab,
     Normalized shown{token.content, 0};
     if (token.normalized && normalizer != nullptr) normalizer->apply(shown);
     token.shown = std::move(shown.text);
-    out.tokens_.push_back(std::move(token));
+    const auto [entry, fresh] = by_content.try_emplace(token.content, out.tokens_.size());
+    if (fresh) {
+      out.tokens_.push_back(std::move(token));
+      continue;
+    }
+    Token& earlier = out.tokens_[entry->second];
+    if (earlier.id != token.id) {
+      fail(ErrorCode::kCorrupt, "{}: \"{}\" has the id {}, before it had {}", fields.place(),
+           token.content.substr(0, 100), token.id, earlier.id);
+    }
+    earlier = std::move(token);  // listed again: the later settings count
   }
   std::stable_partition(out.tokens_.begin(), out.tokens_.end(),
                         [](const Token& token) { return token.special; });
@@ -91,10 +103,6 @@ AddedTokens AddedTokens::parse(const Fields& file, const Vocab& vocab,
   for (std::size_t i = 0; i < out.tokens_.size(); ++i) {
     const Token& token = out.tokens_[i];
     const auto index = static_cast<std::int32_t>(i);
-    if (out.id_of(token.content)) {
-      fail(ErrorCode::kCorrupt, "{}: added_tokens: \"{}\" occurs twice", file.place(),
-           token.content.substr(0, 100));
-    }
     if (!out.by_content_.add(token.content, index)) {
       fail(ErrorCode::kLimit, "{}: added_tokens: too many", file.place());
     }

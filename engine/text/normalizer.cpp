@@ -155,8 +155,10 @@ void byte_level(Normalized& text) {
 std::unique_ptr<const Normalizer> make_sequence(const Fields& fields) {
   fields.allow({"type", "normalizers"});
   std::vector<std::shared_ptr<const Normalizer>> steps;
-  for (const Fields& step : fields.children("normalizers"))
+  for (const Fields& step : fields.children("normalizers")) {
+    if (steps.size() == kMaxSteps) fields.wrong("normalizers", "a shorter list");
     steps.push_back(Normalizer::parse(step));
+  }
   return make([steps = std::move(steps)](Normalized& text) {
     for (const auto& step : steps) {
       step->apply(text);

@@ -21,7 +21,9 @@ constexpr std::uint32_t kMatchLimit = 4'000'000;
 constexpr std::size_t kHeapLimitKib = 64 * 1024;
 constexpr std::size_t kJitStackBytes = std::size_t{4} << 20;
 /// Start positions tried between two looks at the clock.
-constexpr std::size_t kWindow = 1024;
+constexpr std::size_t kWindow = 256;
+/// Matches found between two looks at the clock.
+constexpr std::uint32_t kMatchesPerLook = 64;
 constexpr std::chrono::milliseconds kBaseTime{5000};
 constexpr std::size_t kBytesPerExtraMillisecond = 200;
 
@@ -112,6 +114,7 @@ bool RegexScanner::next(std::size_t& begin, std::size_t& end) {
       position_ += position_ < subject_.size() ? char_length(subject_[position_]) : 1;
       continue;
     }
+    if (++matches_ % kMatchesPerLook == 0) check_deadline();
     position_ = end;
     last_end_ = end;
     any_match_ = true;
@@ -136,16 +139,20 @@ bool RegexScanner::search(std::size_t from, std::size_t& begin, std::size_t& end
       return true;
     }
     if (limit == subject_.size()) return false;
-    if (std::chrono::steady_clock::now() > deadline_) {
-      fail(ErrorCode::kLimit, "{}: the regular expression takes too long on this text",
-           regex_->code().what);
-    }
+    check_deadline();
     from = limit + 1;
     while (from < subject_.size() &&
            (static_cast<unsigned char>(subject_[from]) & 0xC0u) == 0x80u) {
       ++from;
     }
     if (from > subject_.size()) return false;
+  }
+}
+
+void RegexScanner::check_deadline() const {
+  if (std::chrono::steady_clock::now() > deadline_) {
+    fail(ErrorCode::kLimit, "{}: the regular expression takes too long on this text",
+         regex_->code().what);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +41,7 @@ class RegexScanner {
 
  private:
   bool search(std::size_t from, std::size_t& begin, std::size_t& end);
+  void check_deadline() const;
   int match_window(std::size_t from, std::size_t limit);
 
   struct Memory;
@@ -49,6 +51,7 @@ class RegexScanner {
   std::size_t position_ = 0;
   std::size_t last_end_ = 0;
   bool any_match_ = false;
+  std::uint32_t matches_ = 0;
   std::chrono::steady_clock::time_point deadline_;
 };
 

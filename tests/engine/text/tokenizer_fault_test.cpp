@@ -155,7 +155,7 @@ TEST(TokenizerFaults, IdsThatCannotBe) {
               HasSubstr("two tokens have the id 5"));
   EXPECT_THAT(refusal(with_member("added_tokens", json::array({{{"id", 5}, {"content", "x"}},
                                                                {{"id", 6}, {"content", "x"}}}))),
-              HasSubstr("\"x\" occurs twice"));
+              HasSubstr("\"x\" has the id 6, before it had 5"));
   EXPECT_THAT(
       refusal(with_member("post_processor",
                           {{"type", "BertProcessing"}, {"cls", {"c", 77}}, {"sep", {"a", 0}}})),
