@@ -96,7 +96,7 @@ void MarkdownRenderer::beginBlock(const QTextBlockFormat& format, const QTextCha
   QTextBlockFormat actual = format;
   const QTextBlock before = m_fresh ? m_cursor.block().previous() : m_cursor.block();
   if (!before.isValid()) {
-    actual.setTopMargin(format.hasProperty(block_property::kCode) ? space::kM : 0);
+    actual.setTopMargin(format.hasProperty(block_property::kCode) ? kHitTarget + space::kXs : 0);
   } else if (const int code = before.blockFormat().intProperty(block_property::kCode);
              code != 0 && code != format.intProperty(block_property::kCode)) {
     // The well of a code block reaches below its last line.
@@ -152,8 +152,8 @@ void MarkdownRenderer::codeLine(const QString& line, double leftMargin) {
   format.setLineHeight(120, QTextBlockFormat::ProportionalHeight);
   format.setLeftMargin(leftMargin + space::kM);
   format.setRightMargin(space::kM);
-  // Room for the well's padding and the gap above it.
-  if (m_code.first) format.setTopMargin(space::kM + space::kS);
+  // Room for the head of the well (language, copy button) and the gap above it.
+  if (m_code.first) format.setTopMargin(space::kM + kHitTarget + space::kXs);
   format.setProperty(block_property::kCode, m_code.number);
   format.setProperty(block_property::kLanguage, m_code.language);
   m_code.first = false;

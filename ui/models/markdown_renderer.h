@@ -43,6 +43,7 @@ class MarkdownRenderer {
   void clearTail();
   /// Source of a code block, by its number.
   QString code(int number) const;
+  int codeCount() const { return m_code.number; }
 
  private:
   struct Parser;
