@@ -2,6 +2,11 @@
 // Every line of the reference vectors, exactly.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+
+#include "engine/base/file.h"
+#include "engine/text/unicode.h"
 #include "tests/engine/text/tokenizer_data.h"
 #include "tests/support/paths.h"
 
@@ -66,6 +71,31 @@ TEST(GoldenStream, AgreesWithEveryLine) {
     EXPECT_EQ(tokenizer->decode(all, skip), line.at("full_decode").get<std::string>());
   }
   EXPECT_GT(checked, 50);
+}
+
+// The first 80,000 characters of a text in one call, as tests/golden/perplexity.json counts them.
+TEST(GoldenText, LongTextGivesTheSameIds) {
+  HAQ_REQUIRE_SHARED();
+  const auto recipe =
+      nlohmann::json::parse(read_text_file(golden_dir() / "perplexity.json", std::size_t{1} << 20));
+  std::string source = read_text_file(
+      shared_dir() / "data/text" / recipe.at("text").get<std::string>(), std::size_t{16} << 20);
+  std::size_t end = 0;
+  for (int i = 0; i < 80'000; ++i) end += text::char_length(source[end]);
+  source.resize(end);
+  for (const auto& [name, expected] : recipe.at("models").items()) {
+    SCOPED_TRACE(name);
+    const auto tokenizer = Tokenizer::load(shared_dir() / "models" / name);
+    Ids ids = tokenizer->encode(source, {.add_special = false, .parse_special = true});
+    ASSERT_GE(ids.size(), 20'000u);
+    ids.resize(20'000);
+    const Ids first = expected.at("first_ids").get<Ids>();
+    const Ids last = expected.at("last_ids").get<Ids>();
+    EXPECT_EQ(Ids(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(first.size())), first);
+    EXPECT_EQ(Ids(ids.end() - static_cast<std::ptrdiff_t>(last.size()), ids.end()), last);
+    EXPECT_EQ(std::accumulate(ids.begin(), ids.end(), std::int64_t{0}),
+              expected.at("id_sum").get<std::int64_t>());
+  }
 }
 
 TEST(DemoTokenizer, TokenizesAStory) {
