@@ -80,7 +80,9 @@ class ExpertRunner {
 
 struct DecoderStats {
   std::size_t weight_bytes_per_token = 0;  ///< weights read for one decoded token (active experts)
-  std::size_t mapped_bytes = 0, packed_bytes = 0, owned_bytes = 0;
+  std::size_t mapped_bytes = 0;  ///< weights used in place from the file
+  std::size_t packed_bytes = 0;  ///< copies packed for the matrix library so far; grows with the first prompts
+  std::size_t owned_bytes = 0;   ///< weights in memory of their own (converted, synthetic)
 };
 
 /// The decoder forward pass over one device. One thread at a time.

@@ -79,6 +79,12 @@ std::unique_ptr<Sequence> DecoderImpl::new_sequence() {
   return std::make_unique<CachedSequence>(device_, layout, this);
 }
 
+DecoderStats DecoderImpl::stats() const {
+  DecoderStats stats = weights_.stats;
+  stats.packed_bytes = packed_bytes(weights_);
+  return stats;
+}
+
 void DecoderImpl::set_expert_runner(std::shared_ptr<ExpertRunner> runner) {
   runner_ = std::move(runner);
   ffn_.set_runner(runner_.get());

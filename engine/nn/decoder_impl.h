@@ -30,7 +30,7 @@ class DecoderImpl final : public Decoder {
   const model::ModelConfig& config() const override { return config_; }
   Compute compute() const override { return plan_.compute; }
   bool int8() const override { return plan_.int8; }
-  DecoderStats stats() const override { return weights_.stats; }
+  DecoderStats stats() const override;
   device::Device& device() override { return *device_; }
   void set_expert_runner(std::shared_ptr<ExpertRunner> runner) override;
 

@@ -164,7 +164,6 @@ class Loader {
     const std::size_t bytes = weights.weight.bytes();
     (weights.weight.mapped ? stats_.mapped_bytes : stats_.owned_bytes) += bytes;
     LinearPtr result = device_.prepare(weights, path, checkpoint_.module_name(role, layer, expert));
-    stats_.packed_bytes += result->packed_bytes();
     stats_.weight_bytes_per_token +=
         static_cast<std::size_t>(share * static_cast<double>(result->weight_bytes()));
     report(done_bytes_ + bytes);
@@ -230,6 +229,31 @@ void apply_norm(device::Device& device, const Norm& norm, device::ConstRows x, d
   }
   const float* bias = norm.bias ? static_cast<const float*>(norm.bias->data()) : nullptr;
   device.layer_norm(x, weight, bias, norm.eps, out);
+}
+
+std::size_t packed_bytes(const DecoderWeights& weights) {
+  std::size_t bytes = 0;
+  const auto add = [&](const LinearPtr& linear) { bytes += linear ? linear->packed_bytes() : 0; };
+  const auto add_ffn = [&](const device::FfnSpec& ffn) {
+    for (const LinearPtr& linear : {ffn.gate, ffn.up, ffn.down}) add(linear);
+  };
+  for (const LinearPtr& linear :
+       {weights.embedding, weights.positions, weights.project_in, weights.project_out}) {
+    add(linear);
+  }
+  if (weights.head != weights.embedding) add(weights.head);
+  for (const LayerWeights& layer : weights.layers) {
+    const AttentionWeights& attention = layer.attention;
+    for (const LinearPtr& linear :
+         {attention.q, attention.k, attention.v, attention.o, attention.q_a, attention.q_b,
+          attention.kv_a, attention.kv_b, layer.router, layer.shared_gate}) {
+      add(linear);
+    }
+    add_ffn(layer.dense);
+    add_ffn(layer.shared);
+    for (const device::FfnSpec& expert : layer.experts) add_ffn(expert);
+  }
+  return bytes;
 }
 
 ComputePlan plan_compute(const model::Checkpoint& checkpoint, Compute wanted) {

@@ -51,8 +51,11 @@ struct DecoderWeights {
   std::vector<LayerWeights> layers;
   Norm final_norm;
   LinearPtr head;
-  DecoderStats stats;
+  DecoderStats stats;  ///< but for packed_bytes, see below
 };
+
+/// Bytes of copies that the device has packed so far; a device may pack a matrix when it first needs it.
+std::size_t packed_bytes(const DecoderWeights& weights);
 
 /// How the linears of a model are computed (decided once, from DecoderOptions and the checkpoint).
 struct ComputePlan {
