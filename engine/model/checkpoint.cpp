@@ -25,6 +25,31 @@ bool may_be_packed(const ModuleShape& module) {
          module.role == Role::kProjectOut;
 }
 
+/// Small or row-wise read matrices of a float16 file are widened to float32 instead of rounded.
+bool stays_exact(const ModelConfig& config, Role role) {
+  return role == Role::kRouter || role == Role::kPositionEmbedding ||
+         (role == Role::kEmbedding && !config.tied_head);
+}
+
+/// Floats that the forward pass keeps for one row of a chunk: five rows of the residual width, q
+/// and the attention result, k and v, the latent rows of MLA, router logits, and for each chosen
+/// expert one output row and the FFN's inner rows.
+std::int64_t activations_per_row(const ModelConfig& config) {
+  int widest_ffn = 0;
+  for (const auto& layer : config.layers) widest_ffn = std::max(widest_ffn, layer.ffn_width);
+  const std::int64_t choices = std::max(config.top_k, 1);
+  std::int64_t floats = 5LL * config.hidden + config.experts + 3LL * config.shared_width +
+                        (std::int64_t{config.heads} + config.kv_heads) *
+                            (std::int64_t{config.head_dim} + config.v_head_dim) +
+                        choices * (config.hidden + 3LL * widest_ffn);
+  if (config.mla) {
+    const MlaConfig& mla = *config.mla;
+    floats += mla.q_lora_rank + 2LL * mla.kv_lora_rank + mla.rope_dim +
+              std::int64_t{config.heads} * (mla.nope_dim + mla.v_dim);
+  }
+  return floats;
+}
+
 }  // namespace
 
 std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
@@ -76,37 +101,26 @@ MemoryEstimate Checkpoint::memory(std::int64_t context, bool fp32_mode, int pref
          context, prefill_chunk);
   }
   context = std::min(context, config_.max_positions);
+  // A float32 file is computed in float32 anyway.
+  const bool exact = fp32_mode || (!config_.quantized && weight_type_ == DType::kF32);
   MemoryEstimate estimate;
-  // Float16 has no kernels of its own: it is widened in the checking mode.
-  const bool widened = fp32_mode && weight_type_ == DType::kF16;
-  estimate.weights = weight_bytes_ * (widened ? 2 : 1);
-
-  int widest_ffn = 0;
-  for (const auto& layer : config_.layers) widest_ffn = std::max(widest_ffn, layer.ffn_width);
-  if (!fp32_mode && weight_type_ != DType::kF32) {
-    const std::int64_t element = config_.quantized ? 1 : 2;
-    for_each_module(config_, [&](const ModuleShape& module) {
-      if (!may_be_packed(module)) return;
-      estimate.packed +=
-          round_up(module.rows, kPackedTile) * round_up(module.cols, kPackedTile) * element;
-    });
-  }
-
+  estimate.weights = weight_bytes_;
+  for_each_module(config_, [&](const ModuleShape& module) {
+    constexpr std::int64_t kWidening = 2;  // float16 has no kernels: bf16 instead, or float32
+    if (weight_type_ == DType::kF16 && (exact || stays_exact(config_, module.role))) {
+      estimate.weights += module.weights() * kWidening;
+    }
+    if (!exact && may_be_packed(module)) {
+      estimate.packed += round_up(module.rows, kPackedTile) * round_up(module.cols, kPackedTile) *
+                         (config_.quantized ? 1 : 2);
+    }
+  });
   const std::int64_t kv_width =
       std::int64_t{config_.kv_heads} * (config_.head_dim + config_.v_head_dim);
   estimate.kv_cache =
-      round_up(context, kKvPageTokens) * kv_width * config_.layer_count() * (fp32_mode ? 4 : 2);
-
-  // Per row of a chunk: residual stream and three temporaries, q, k, v and the attention result,
-  // the FFN's three intermediate rows and one output row for each chosen expert; then one row of
-  // logits.
+      round_up(context, kKvPageTokens) * kv_width * config_.layer_count() * (exact ? 4 : 2);
   const std::int64_t rows = std::min<std::int64_t>(prefill_chunk, context);
-  const std::int64_t choices = std::max(config_.top_k, 1);
-  const std::int64_t per_row =
-      4LL * config_.hidden +
-      2LL * config_.heads * (std::int64_t{config_.head_dim} + config_.v_head_dim) + kv_width +
-      choices * (3LL * widest_ffn + config_.hidden) + 3LL * config_.shared_width + config_.experts;
-  estimate.buffers = 4 * (rows * per_row + config_.vocab);
+  estimate.buffers = 4 * (rows * activations_per_row(config_) + config_.vocab);
   return estimate;
 }
 

@@ -26,7 +26,8 @@ enum class Role {
   kSharedGate, kSharedUp, kSharedDown, kSharedExpertGate,
 };
 
-/// Parameter counts and byte sizes by class; "active" counts what one token touches.
+/// Parameter counts and byte sizes by class; "active" counts what one token touches, with all of the
+/// embedding table, as published figures do ("30B-A3B").
 struct ParameterSummary {
   std::int64_t total = 0, active = 0;
   std::map<std::string, std::int64_t> by_class;  ///< embedding, attention, router, experts, shared, dense, norm, head
@@ -34,7 +35,8 @@ struct ParameterSummary {
   std::int64_t bytes16 = 0, bytes8 = 0;          ///< whole model with 16-bit weights / as W8A8
 };
 
-/// Memory needed to run with a context of N tokens, every term named, in bytes.
+/// Memory needed to run with a context of N tokens, every term named, in bytes. A context beyond the
+/// model's is cut to it. A file in float32 is always computed in float32.
 struct MemoryEstimate {
   std::int64_t weights = 0;        ///< mapped or owned weights
   std::int64_t packed = 0;         ///< packed copies for the GEMM library (upper bound)
@@ -57,6 +59,7 @@ class Checkpoint {
   static std::shared_ptr<const Checkpoint> synthetic(const std::string& shape, bool quantized,
                                                      std::uint64_t seed = 1);
 
+  /// Its eos_ids hold those of config.json and then those only generation_config.json has.
   const ModelConfig& config() const { return config_; }
   const GenerationDefaults& generation() const { return generation_; }
   const std::filesystem::path& folder() const { return folder_; }  ///< empty for synthetic ones
@@ -67,7 +70,9 @@ class Checkpoint {
 
   /// The linear layer of a role, in canonical [out, in] form: fused layouts are split, transposed
   /// ones transposed, F16 converted to `f16_target` (kBF16 rounds; kF32 is exact). Zero-copy where
-  /// the file already has that form. Checks for non-finite bias/scale. Throws kNotFound if absent.
+  /// the file already has that form. A tied kLmHead is the embedding table. In an int8 folder a linear
+  /// that the file holds in 16 bits comes as it is. Checks for non-finite bias/scale (kNumeric).
+  /// Throws kNotFound if absent.
   virtual LinearWeights linear(Role role, int layer = -1, int expert = -1,
                                DType f16_target = DType::kBF16) const = 0;
   /// A vector (norm weight, sinks) widened to float32.

@@ -138,7 +138,7 @@ std::vector<float> FolderCheckpoint::bias_of(const ModuleShape& shape, const Pla
   }
 }
 
-std::vector<float> FolderCheckpoint::scale_of(const ModuleShape& shape, const Place& place) const {
+std::vector<float> FolderCheckpoint::scale_of(const Place& place) const {
   const std::string name = place.module + ".weight_scale";
   const TensorSet::Entry* entry = tensors_.find(name);
   auto scale = finite(widen(entry->data(), *entry->info->dtype), name);
@@ -156,7 +156,6 @@ std::vector<float> FolderCheckpoint::scale_of(const ModuleShape& shape, const Pl
            folder_.string(), place.module);
     }
   }
-  static_cast<void>(shape);
   return scale;
 }
 
@@ -204,7 +203,7 @@ LinearWeights FolderCheckpoint::linear(Role role, int layer, int expert, DType f
       break;
   }
   weights.bias = bias_of(shape, place);
-  if (type == DType::kI8) weights.scale = scale_of(shape, place);
+  if (type == DType::kI8) weights.scale = scale_of(place);
   return weights;
 }
 

@@ -46,7 +46,7 @@ class FolderCheckpoint final : public Checkpoint {
   Place place_of(const ModuleShape& shape) const;
   std::vector<float> finite(std::vector<float> values, const std::string& tensor) const;
   std::vector<float> bias_of(const ModuleShape& shape, const Place& place) const;
-  std::vector<float> scale_of(const ModuleShape& shape, const Place& place) const;
+  std::vector<float> scale_of(const Place& place) const;
 
   const Architecture* architecture_ = nullptr;
   std::string prefix_;

@@ -15,9 +15,10 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr std::size_t kMaxShards = 10000;
 
+/// Regular files only: opening a named pipe would wait for its writer.
 bool is_there(const fs::path& path) {
   std::error_code ignored;
-  return fs::exists(path, ignored);
+  return fs::is_regular_file(path, ignored);
 }
 
 /// A shard is a plain file name beside its index; anything else could reach outside the folder.
