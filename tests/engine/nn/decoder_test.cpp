@@ -141,6 +141,55 @@ TEST_F(DecoderFaults, CancelBetweenLayers) {
   expect_unharmed();
 }
 
+TEST_F(DecoderFaults, CancelBeforeTheExperts) {
+  const CancelToken cancel;
+  nn::Observer observer;
+  observer.routed = [&](const nn::RoutedStep& step) {
+    EXPECT_EQ(step.layer, 0);
+    cancel.cancel();
+  };
+  observer.hidden = [](int layer, std::span<const float>, std::int64_t) { EXPECT_LT(layer, 0); };
+  refuse(ErrorCode::kCancelled, "cancelled", {{sequence_.get(), next_}}, &observer, &cancel);
+  expect_unharmed();
+}
+
+TEST(Decoder, RouterLogitsAreShownOnlyWithHiddenStates) {
+  const auto decoder = load_decoder(golden_model_dir("mixtral"));
+  const std::vector<std::int32_t> ids = {5, 6, 7};
+  std::vector<std::size_t> sizes;
+  nn::Observer observer;
+  observer.routed = [&](const nn::RoutedStep& step) {
+    EXPECT_EQ(step.ids.size(), ids.size() * static_cast<std::size_t>(step.top_k));
+    EXPECT_EQ(step.weights.size(), step.ids.size());
+    sizes.push_back(step.router_logits.size());
+  };
+  const auto run = [&] {
+    const auto sequence = decoder->new_sequence();
+    const Segment segment{sequence.get(), ids};
+    decoder->forward(std::span(&segment, 1), &observer);
+  };
+  run();
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{0, 0}));
+  observer.hidden = [](int, std::span<const float>, std::int64_t) {};
+  run();
+  const std::size_t full = ids.size() * static_cast<std::size_t>(decoder->config().experts);
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{0, 0, full, full}));
+}
+
+TEST(Decoder, KeysAndValuesGrowWithTheSequence) {
+  const auto decoder = load_decoder(golden_model_dir("mixtral"));
+  const auto sequence = decoder->new_sequence();
+  append(*decoder, *sequence, std::vector<std::int32_t>(3, 7));
+  const std::size_t short_bytes = sequence->kv_bytes();
+  const model::ModelConfig& config = decoder->config();
+  const auto per_token = sizeof(float) * 2 * static_cast<std::size_t>(config.layer_count()) *
+                         static_cast<std::size_t>(config.kv_heads * config.head_dim);
+  EXPECT_GE(short_bytes, 3 * per_token);
+  append(*decoder, *sequence, std::vector<std::int32_t>(147, 7));
+  EXPECT_GE(sequence->kv_bytes(), 150 * per_token);
+  EXPECT_GT(sequence->kv_bytes(), short_bytes) << "pages were not allocated as needed";
+}
+
 TEST(Decoder, LogitsOfTheLastRowAreThoseOfAllRows) {
   const auto decoder = load_decoder(golden_model_dir("granitemoe"));
   const std::vector<std::int32_t> ids = {5, 6, 7};
