@@ -131,7 +131,7 @@ HAQ_HD float from_bf16_bits(std::uint16_t bits) {
 }
 
 // exp: x = n ln2 + r with n = round(x / ln2), |r| <= ln2 / 2; exp(r) by its Taylor series up to r^7
-// (remainder below 6e-9 of the result); scaled by 2^n in two exact steps. At most 1 ulp off where
+// (remainder below 6e-9 of the result); scaled by 2^n in two exact steps. At most 1.1 ulp off where
 // the result is normal; 0 for x <= -104 (and -inf), inf for x >= 89, NaN for NaN.
 inline constexpr float kExpLow = -104.0F;
 inline constexpr float kExpHigh = 89.0F;

@@ -67,6 +67,11 @@ struct AttentionUnit {
   float* scratch = nullptr;  ///< attention_scratch() floats
 };
 
+/// One row's attention cut into phases that several threads share. begin and end count: kScores
+/// blocks of keys from the first visible one, kWeights queries, kValues channels (multiples of 16
+/// but the last).
+enum class AttentionPhase { kScores, kWeights, kValues };
+
 enum class Glu { kSwiGlu, kRelu, kGptOss };
 
 struct KernelTable {
@@ -104,6 +109,10 @@ struct KernelTable {
   /// out = x + bias; bias may be null.
   void (*add_bias)(const float* x, const float* bias, std::int64_t n, float* out);
   void (*attention)(const AttentionUnit&);
+  /// All queries of the unit share one position; scratch: split_attention_scratch() floats, kept
+  /// from phase to phase.
+  void (*attention_part)(const AttentionUnit&, AttentionPhase phase, std::int64_t begin,
+                         std::int64_t end);
 };
 
 struct Int8Table {
@@ -115,6 +124,10 @@ struct Int8Table {
 /// range.
 constexpr std::size_t attention_scratch(std::int64_t keys, int tile) {
   return static_cast<std::size_t>(tile) * static_cast<std::size_t>(keys + 128);
+}
+
+constexpr std::size_t split_attention_scratch(std::int64_t keys, int queries) {
+  return static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys + 129);
 }
 
 const KernelTable& scalar_kernels();

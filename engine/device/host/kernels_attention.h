@@ -134,32 +134,42 @@ HAQ_INLINE float weights_of(float* s, std::int64_t low, std::int64_t high, std::
   return 1.0F / denominator;
 }
 
-template <int Q, class T>
-HAQ_INLINE void attend(const AttentionUnit& u, const Query* queries) {
-  const auto* const* blocks = u.blocks;
-  std::int64_t low[Q], high[Q], first_key = queries[0].position, end_key = 0;
-  for (int i = 0; i < Q; ++i) {
-    high[i] = queries[i].position + 1;
-    low[i] = u.window > 0 && high[i] > u.window ? high[i] - u.window : 0;
-    first_key = low[i] < first_key ? low[i] : first_key;
-    end_key = high[i] > end_key ? high[i] : end_key;
-  }
-  const std::int64_t first_block = first_key / num::kKeyBlock;
-  const std::int64_t end_block = (end_key + num::kKeyBlock - 1) / num::kKeyBlock;
-  const std::int64_t base = first_block * num::kKeyBlock;
-  const std::int64_t count = end_block * num::kKeyBlock - base;
+/// Keys that one or more queries see, rounded outwards to blocks.
+struct KeyRange {
+  std::int64_t first_key, end_key, first_block, end_block;
+  std::int64_t base() const { return first_block * num::kKeyBlock; }
+  std::int64_t count() const { return (end_block - first_block) * num::kKeyBlock; }
+};
 
+HAQ_INLINE std::int64_t first_visible(const AttentionUnit& u, const Query& query) {
+  const std::int64_t end = query.position + 1;
+  return u.window > 0 && end > u.window ? end - u.window : 0;
+}
+
+HAQ_INLINE KeyRange range_of(const AttentionUnit& u, const Query* queries, int count) {
+  KeyRange r{queries[0].position, 0, 0, 0};
+  for (int i = 0; i < count; ++i) {
+    const std::int64_t low = first_visible(u, queries[i]), high = queries[i].position + 1;
+    r.first_key = low < r.first_key ? low : r.first_key;
+    r.end_key = high > r.end_key ? high : r.end_key;
+  }
+  r.first_block = r.first_key / num::kKeyBlock;
+  r.end_block = (r.end_key + num::kKeyBlock - 1) / num::kKeyBlock;
+  return r;
+}
+
+/// Scores of the blocks [begin, end) into e, where query i's row starts at i * r.count().
+template <int Q, class T>
+HAQ_INLINE void scores_of(const AttentionUnit& u, const Query* queries, const KeyRange& r,
+                          std::int64_t begin, std::int64_t end, float* e) {
   const float* q[Q];
   float* scores[Q];
-  float* e[Q];
-  float inverse[Q];
-  for (int i = 0; i < Q; ++i) {
-    q[i] = queries[i].q;
-    e[i] = u.scratch + i * count;
-  }
-  for (std::int64_t b = first_block; b < end_block; ++b) {
-    const T* keys = reinterpret_cast<const T*>(blocks[b]) + u.k_offset;
-    for (int i = 0; i < Q; ++i) scores[i] = e[i] + (b - first_block) * num::kKeyBlock;
+  for (int i = 0; i < Q; ++i) q[i] = queries[i].q;
+  for (std::int64_t b = begin; b < end; ++b) {
+    const T* keys = reinterpret_cast<const T*>(u.blocks[b]) + u.k_offset;
+    for (int i = 0; i < Q; ++i) {
+      scores[i] = e + i * r.count() + (b - r.first_block) * num::kKeyBlock;
+    }
     if (u.k_dim == 128) {
       score_block<Q, 4>(q, keys, u.k_dim, u.scale, scores);
     } else if (u.k_dim == 64) {
@@ -168,49 +178,99 @@ HAQ_INLINE void attend(const AttentionUnit& u, const Query* queries) {
       score_block<Q, 0>(q, keys, u.k_dim, u.scale, scores);
     }
   }
+}
+
+/// Channels [c_begin, c_end) of the weighted sums, times `inverse`.
+template <int Q, class T>
+HAQ_INLINE void values_of(const AttentionUnit& u, const Query* queries, const KeyRange& r,
+                          const float* e, const float* inverse, int c_begin, int c_end) {
   for (int i = 0; i < Q; ++i) {
-    inverse[i] = weights_of(e[i], low[i] - base, high[i] - base, count, queries[i].sink);
-    for (int c = 0; c < u.v_dim; ++c) queries[i].out[c] = 0.0F;
+    for (int c = c_begin; c < c_end; ++c) queries[i].out[c] = 0.0F;
   }
-  for (std::int64_t b = first_block; b < end_block; ++b) {
-    const T* values = reinterpret_cast<const T*>(blocks[b]) + u.v_offset;
+  for (std::int64_t b = r.first_block; b < r.end_block; ++b) {
+    const T* values = reinterpret_cast<const T*>(u.blocks[b]) + u.v_offset;
     const std::int64_t start = b * num::kKeyBlock;
-    const int begin = static_cast<int>(first_key > start ? first_key - start : 0);
+    const int begin = static_cast<int>(r.first_key > start ? r.first_key - start : 0);
     const int end =
-        static_cast<int>(end_key - start < num::kKeyBlock ? end_key - start : num::kKeyBlock);
+        static_cast<int>(r.end_key - start < num::kKeyBlock ? r.end_key - start : num::kKeyBlock);
     const float* weights[Q];
     float* total[Q];
-    for (int i = 0; i < Q; ++i) weights[i] = e[i] + (start - base);
-    int c = 0;
-    for (; c + 64 <= u.v_dim; c += 64) {
+    for (int i = 0; i < Q; ++i) weights[i] = e + i * r.count() + (start - r.base());
+    int c = c_begin;
+    for (; c + 64 <= c_end; c += 64) {
       for (int i = 0; i < Q; ++i) total[i] = queries[i].out + c;
       weigh_block<Q, 4>(weights, values + c, u.v_dim, begin, end, total, 64);
     }
-    for (; c < u.v_dim; c += 16) {
+    for (; c < c_end; c += 16) {
       for (int i = 0; i < Q; ++i) total[i] = queries[i].out + c;
       weigh_block<Q, 1>(weights, values + c, u.v_dim, begin, end, total,
-                        u.v_dim - c < 16 ? u.v_dim - c : 16);
+                        c_end - c < 16 ? c_end - c : 16);
     }
   }
-  for (int i = 0; i < Q; ++i) scale_row(queries[i].out, inverse[i], u.v_dim);
+  for (int i = 0; i < Q; ++i) scale_row(queries[i].out + c_begin, inverse[i], c_end - c_begin);
+}
+
+HAQ_INLINE float weights_of(const AttentionUnit& u, const Query& query, const KeyRange& r,
+                            float* e) {
+  return weights_of(e, first_visible(u, query) - r.base(), query.position + 1 - r.base(), r.count(),
+                    query.sink);
+}
+
+/// Calls body.template operator()<Q>(first) for tiles of queries.
+template <class Body>
+HAQ_INLINE void for_tiles(int count, Body body) {
+  int i = 0;
+  if constexpr (kAttentionTile >= 4) {
+    for (; i + 4 <= count; i += 4) body.template operator()<4>(i);
+  }
+  for (; i + 2 <= count; i += 2) body.template operator()<2>(i);
+  for (; i < count; ++i) body.template operator()<1>(i);
 }
 
 template <class T>
-void attention_typed(const AttentionUnit& u) {
-  int i = 0;
-  if constexpr (kAttentionTile >= 4) {
-    for (; i + 4 <= u.count; i += 4) attend<4, T>(u, u.queries + i);
-  }
-  for (; i + 2 <= u.count; i += 2) attend<2, T>(u, u.queries + i);
-  for (; i < u.count; ++i) attend<1, T>(u, u.queries + i);
+void attend(const AttentionUnit& u) {
+  for_tiles(u.count, [&]<int Q>(int first) {
+    const Query* queries = u.queries + first;
+    const KeyRange r = range_of(u, queries, Q);
+    float inverse[Q];
+    scores_of<Q, T>(u, queries, r, r.first_block, r.end_block, u.scratch);
+    for (int i = 0; i < Q; ++i) {
+      inverse[i] = weights_of(u, queries[i], r, u.scratch + i * r.count());
+    }
+    values_of<Q, T>(u, queries, r, u.scratch, inverse, 0, u.v_dim);
+  });
 }
 
 void attention(const AttentionUnit& u) {
-  if (u.bf16) {
-    attention_typed<std::uint16_t>(u);
-  } else {
-    attention_typed<float>(u);
+  u.bf16 ? attend<std::uint16_t>(u) : attend<float>(u);
+}
+
+template <class T>
+void attend_part(const AttentionUnit& u, AttentionPhase phase, std::int64_t begin,
+                 std::int64_t end) {
+  const KeyRange r = range_of(u, u.queries, u.count);
+  float* inverse = u.scratch + u.count * r.count();
+  if (phase == AttentionPhase::kWeights) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      inverse[i] = weights_of(u, u.queries[i], r, u.scratch + i * r.count());
+    }
+    return;
   }
+  for_tiles(u.count, [&]<int Q>(int first) {
+    float* e = u.scratch + first * r.count();
+    if (phase == AttentionPhase::kScores) {
+      scores_of<Q, T>(u, u.queries + first, r, r.first_block + begin, r.first_block + end, e);
+    } else {
+      values_of<Q, T>(u, u.queries + first, r, e, inverse + first, static_cast<int>(begin),
+                      static_cast<int>(end));
+    }
+  });
+}
+
+void attention_part(const AttentionUnit& u, AttentionPhase phase, std::int64_t begin,
+                    std::int64_t end) {
+  u.bf16 ? attend_part<std::uint16_t>(u, phase, begin, end)
+         : attend_part<float>(u, phase, begin, end);
 }
 
 }  // namespace

@@ -23,6 +23,15 @@ HAQ_INLINE void gemm_tile(const float* x, std::int64_t x_stride, const T* w, std
     V16 wv[NR];
 #pragma GCC unroll 16
     for (int c = 0; c < NR; ++c) wv[c] = load(w + c * w_stride + i);
+    if constexpr (MR <= 2) {
+      // The weights come from memory: fetch the same place of the next NR rows, which the processor's
+      // own prefetcher meets too late at the start of each row.
+#pragma GCC unroll 16
+      for (int c = 0; c < NR; ++c) {
+        prefetch(w + (c + NR) * w_stride + i);
+        if constexpr (sizeof(T) == 4) prefetch(w + (c + NR) * w_stride + i + 16);
+      }
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
       const V16 xv = load(x + r * x_stride + i);

@@ -25,6 +25,10 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
     ByteLanes wv[NR];
 #pragma GCC unroll 16
     for (int c = 0; c < NR; ++c) wv[c] = load_w(w + c * a.k + i);
+    if constexpr (MR == 1) {
+#pragma GCC unroll 16
+      for (int c = 0; c < NR; ++c) __builtin_prefetch(w + (c + NR) * a.k + i);  // the next tile
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
       const ByteLanes xv = load_x(x + r * a.x_stride + i);

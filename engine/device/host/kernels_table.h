@@ -33,6 +33,7 @@ constexpr KernelTable kTable{
     .dequantize = dequantize_row,
     .add_bias = add_bias,
     .attention = attention,
+    .attention_part = attention_part,
 };
 
 }  // namespace

@@ -144,6 +144,42 @@ TEST(Attention, FollowsTheWrittenOrderForEveryChunkThreadCountAndInstructionSet)
   }
 }
 
+TEST(Attention, GivesTheSameBitsWhenThreadsShareTheHeadsOfALongContext) {
+  constexpr int kKeys = 1500, kHeads = 7, kDim = 72;
+  const auto k = random_floats(kKeys * kDim, 1), v = random_floats(kKeys * kDim, 2),
+             q = random_floats(kHeads * kDim, 3), sinks = random_floats(kHeads, 4);
+  const auto attend = [&](Isa isa, int threads, int window) {
+    const auto device = device_with(isa, threads);
+    KvLayout layout;
+    layout.layers = layout.kv_heads = 1;
+    layout.k_dim = layout.v_dim = kDim;
+    const auto cache = device->make_kv_cache(layout);
+    cache->reserve(kKeys);
+    device->store_kv(*cache, 0, 0, rows_of(k, kKeys, kDim), rows_of(v, kKeys, kDim));
+    std::vector<float> out(q.size());
+    AttentionArgs a;
+    a.q = rows_of(q, 1, kHeads * kDim);
+    a.cache = cache.get();
+    a.first_position = kKeys - 1;
+    a.heads = kHeads;
+    a.window = window;
+    a.scale = 0.1F;
+    a.sinks = sinks.data();
+    a.out = rows_of(out, 1, kHeads * kDim);
+    device->attention(a);
+    return out;
+  };
+  for (const int window : {0, 1100}) {
+    const std::vector<float> expected = attend(Isa::kScalar, 1, window);
+    for (const Isa isa : runnable_isas()) {
+      for (const int threads : {2, 5}) {
+        EXPECT_TRUE(same_bits(expected, attend(isa, threads, window)))
+            << to_string(isa) << " threads " << threads << " window " << window;
+      }
+    }
+  }
+}
+
 TEST(Attention, AgreesWithDoublePrecision) {
   const Case c{4, 2, 64, 64, 40, true, KvType::kF32};
   const Inputs in(c);
