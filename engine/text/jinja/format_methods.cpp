@@ -249,7 +249,13 @@ class BraceFormatter {
     Value value;
     const bool numeric = !first.empty() && std::all_of(first.begin(), first.end(),
                                                        [](char c) { return c >= '0' && c <= '9'; });
+    if (first.empty() && !path.empty()) fail_value("a format field begins with '{}'", path.front());
     if (first.empty() || numeric) {
+      const bool automatic = first.empty();
+      if (automatic_.value_or(automatic) != automatic) {
+        fail_value("a format cannot mix numbered and unnumbered fields");
+      }
+      automatic_ = automatic;
       std::size_t digits = 0;
       const std::size_t index =
           first.empty() ? next_++ : static_cast<std::size_t>(*read_number(first, digits));
@@ -324,7 +330,7 @@ class BraceFormatter {
     }
     if (at < text.size()) spec.type = text[at++];
     if (at != text.size()) fail_value("Invalid format specifier");
-    if (value.is_string() || (value.is_bool() && spec.type == '\0')) {
+    if (value.is_string()) {
       if (spec.type != '\0' && spec.type != 's') {
         fail_value("Unknown format code '{}' for object of type 'str'", spec.type);
       }
@@ -346,6 +352,7 @@ class BraceFormatter {
   Interpreter& interpreter_;
   const Arguments& arguments_;
   std::size_t next_ = 0;
+  std::optional<bool> automatic_;  ///< whether fields are numbered by their order
 };
 
 }  // namespace

@@ -22,12 +22,10 @@ void iso_week(const std::tm& t, int& year, int& week) {
   const int weekday = (t.tm_wday + 6) % 7;
   year = t.tm_year + 1900;
   week = (t.tm_yday - weekday + 10) / 7;
-  const auto leap = [](int y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0; };
   const auto weeks_of = [&](int y) {
     const auto p = [](int x) { return (x + x / 4 - x / 100 + x / 400) % 7; };
     return p(y) == 4 || p(y - 1) == 3 ? 53 : 52;
   };
-  (void)leap;
   if (week < 1) {
     --year;
     week = weeks_of(year);

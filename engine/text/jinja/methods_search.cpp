@@ -29,7 +29,7 @@ std::vector<Str> split_words(const Str& text, std::int64_t limit) {
       continue;
     }
     if (limit-- == 0) {
-      parts.push_back(strip(text.slice(at, bytes.size()), std::nullopt, false, true));
+      parts.push_back(text.slice(at, bytes.size()));
       break;
     }
     const std::size_t begin = at;
@@ -57,7 +57,7 @@ std::vector<Str> split_words_from_right(const Str& text, std::int64_t limit) {
       continue;
     }
     if (limit-- == 0) {
-      parts.push_back(strip(text.slice(0, end), std::nullopt, true, false));
+      parts.push_back(text.slice(0, end));
       break;
     }
     std::size_t begin = end;
@@ -236,7 +236,8 @@ Value method_endswith(Interpreter&, const Value& self, const Arguments& argument
 
 /// isdigit and its kin: all characters are in the class and there is at least one.
 template <bool (*InClass)(CodePoint)>
-Value all_in_class(Interpreter&, const Value& self, const Arguments&) {
+Value all_in_class(Interpreter&, const Value& self, const Arguments& arguments) {
+  const Bound bound(arguments, "the method", {});
   const std::string_view bytes = self.str().view();
   for (std::size_t at = 0; at < bytes.size();) {
     if (!InClass(next_code_point(bytes, at))) return false;
@@ -245,7 +246,8 @@ Value all_in_class(Interpreter&, const Value& self, const Arguments&) {
 }
 
 template <bool (*Wanted)(CodePoint)>
-Value all_cased(Interpreter&, const Value& self, const Arguments&) {
+Value all_cased(Interpreter&, const Value& self, const Arguments& arguments) {
+  const Bound bound(arguments, "the method", {});
   const std::string_view bytes = self.str().view();
   bool any = false;
   for (std::size_t at = 0; at < bytes.size();) {

@@ -28,7 +28,8 @@ Value method_rstrip(Interpreter&, const Value& self, const Arguments& arguments)
   return strip_method(self, arguments, false, true);
 }
 
-Value method_upper(Interpreter&, const Value& self, const Arguments&) {
+Value method_upper(Interpreter&, const Value& self, const Arguments& arguments) {
+  const Bound bound(arguments, "upper", {});
   return upper(self.str());
 }
 

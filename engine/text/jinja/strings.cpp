@@ -58,6 +58,12 @@ Str repeat(const Str& text, std::int64_t count) {
   const auto times = static_cast<std::size_t>(count);
   check_size(times);
   check_size(text.size() * times);
+  if (text.runs().size() == 1) {
+    std::string bytes;
+    bytes.reserve(text.size() * times);
+    for (std::size_t i = 0; i < times; ++i) bytes += text.view();
+    return Str(std::move(bytes), text.origin());
+  }
   StrBuilder out;
   for (std::size_t i = 0; i < times; ++i) out.append(text);
   return out.finish();
