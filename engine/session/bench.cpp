@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/session/bench.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/base/error.h"
+#include "engine/device/host/roofline.h"
+#include "engine/session/bench_shapes.h"
+
+namespace haq::session {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Token ids from a small generator: their values do not change the speed of a dense layer, and
+/// spread over the experts of a router as random text does.
+std::vector<std::int32_t> random_ids(std::int64_t count, int vocab, std::uint64_t seed) {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
+  std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
+  for (std::int32_t& id : ids) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    id = static_cast<std::int32_t>((state >> 33) % static_cast<std::uint64_t>(vocab));
+  }
+  return ids;
+}
+
+/// Runs the measurements on one model.
+class Bench {
+ public:
+  Bench(Model& model, const BenchOptions& options, const ProgressCallback& progress,
+        const CancelToken& cancel)
+      : model_(model), options_(options), progress_(progress), cancel_(cancel) {
+    const int longest = options.prefill.empty()
+                            ? 0
+                            : *std::max_element(options.prefill.begin(), options.prefill.end());
+    const std::int64_t needed = std::int64_t{options.depth} + std::max(longest, options.decode + 1);
+    if (needed > model.max_context()) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("depth {} with prompts of {} and {} decoded tokens needs a context of "
+                      "{}, the model's maximum is {}",
+                      options.depth, longest, options.decode, needed, model.max_context()),
+          "choose smaller numbers");
+    }
+    total_ = static_cast<std::uint64_t>((options.repeat + 1)) *
+             (options.prefill.size() + (options.decode > 0 ? 1 : 0));
+  }
+
+  BenchResult run() {
+    const nn::DecoderStats stats = model_.decoder().stats();
+    result_.weight_bytes_per_token = stats.weight_bytes_per_token;
+    try {
+      for (const int tokens : options_.prefill) measure_prefill(tokens);
+      if (options_.decode > 0) measure_decode();
+      compare_with_machine();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCancelled) throw;
+      if (result_.prefill.empty() && result_.decode_tokens_per_s.mean == 0) throw;
+      result_.cancelled = true;
+    }
+    const nn::DecoderStats after = model_.decoder().stats();
+    result_.mapped_bytes = after.mapped_bytes;
+    result_.packed_bytes = after.packed_bytes;
+    result_.owned_bytes = after.owned_bytes;
+    return result_;
+  }
+
+ private:
+  void report(const char* stage) {
+    if (progress_) progress_({stage, done_, total_, "runs"});
+  }
+
+  /// Reads `ids` into a sequence in chunks, as a prompt is read; logits of the last row only.
+  void read(nn::Sequence& sequence, std::span<const std::int32_t> ids) {
+    for (std::size_t at = 0; at < ids.size();) {
+      const std::size_t count =
+          std::min(static_cast<std::size_t>(model_.prefill_chunk()), ids.size() - at);
+      nn::Segment segment;
+      segment.sequence = &sequence;
+      segment.ids = ids.subspan(at, count);
+      segment.logits =
+          at + count == ids.size() ? nn::Segment::Logits::kLast : nn::Segment::Logits::kNone;
+      model_.decoder().forward(std::span(&segment, 1), nullptr, &cancel_);
+      at += count;
+    }
+  }
+
+  std::unique_ptr<nn::Sequence> sequence_at_depth(std::uint64_t seed) {
+    std::unique_ptr<nn::Sequence> sequence = model_.decoder().new_sequence();
+    sequence->set_planned_length(model_.max_context());
+    read(*sequence, random_ids(options_.depth, vocab(), seed));
+    return sequence;
+  }
+
+  int vocab() const { return model_.checkpoint().config().vocab; }
+
+  void measure_prefill(int tokens) {
+    std::unique_ptr<nn::Sequence> sequence = sequence_at_depth(options_.seed);
+    const std::vector<std::int32_t> ids = random_ids(tokens, vocab(), options_.seed + 1);
+    std::vector<double> speeds;
+    for (int i = 0; i <= options_.repeat; ++i) {
+      report("measuring prefill");
+      sequence->truncate(options_.depth);
+      const auto start = Clock::now();
+      read(*sequence, ids);
+      if (i > 0) speeds.push_back(tokens / seconds_since(start));
+      ++done_;
+    }
+    result_.kv_bytes = std::max(result_.kv_bytes, sequence->kv_bytes());
+    PrefillSpeed speed;
+    speed.tokens = tokens;
+    speed.tokens_per_s = mean_std(speeds);
+    const double operations =
+        prefill_operations(model_.checkpoint().config(), tokens, model_.prefill_chunk());
+    speed.gops = operations / tokens * speed.tokens_per_s.mean / 1e9;
+    result_.prefill.push_back(speed);
+  }
+
+  void measure_decode() {
+    std::vector<std::unique_ptr<nn::Sequence>> sequences;
+    for (int b = 0; b < options_.batch; ++b) {
+      sequences.push_back(sequence_at_depth(options_.seed + static_cast<std::uint64_t>(b)));
+    }
+    std::vector<double> speeds;
+    for (int i = 0; i <= options_.repeat; ++i) {
+      report("measuring decode");
+      for (auto& sequence : sequences) sequence->truncate(options_.depth);
+      std::vector<std::int32_t> ids =
+          random_ids(options_.batch, vocab(), options_.seed + 2 + static_cast<std::uint64_t>(i));
+      const auto start = Clock::now();
+      for (int step = 0; step < options_.decode; ++step) decode_step(sequences, ids);
+      if (i > 0) speeds.push_back(options_.decode * options_.batch / seconds_since(start));
+      ++done_;
+    }
+    std::size_t kv = 0;
+    for (const auto& sequence : sequences) kv += sequence->kv_bytes();
+    result_.kv_bytes = std::max(result_.kv_bytes, kv);
+    result_.decode_tokens_per_s = mean_std(speeds);
+    // A batch reads shared weights once for all its rows, so only a single sequence has a plain
+    // figure.
+    if (options_.batch == 1) {
+      result_.weight_gb_per_s = static_cast<double>(result_.weight_bytes_per_token) *
+                                result_.decode_tokens_per_s.mean / 1e9;
+    }
+  }
+
+  void decode_step(const std::vector<std::unique_ptr<nn::Sequence>>& sequences,
+                   std::vector<std::int32_t>& ids) {
+    std::vector<nn::Segment> segments(sequences.size());
+    for (std::size_t b = 0; b < sequences.size(); ++b) {
+      segments[b].sequence = sequences[b].get();
+      segments[b].ids = std::span<const std::int32_t>(&ids[b], 1);
+      segments[b].logits = nn::Segment::Logits::kLast;
+    }
+    const std::span<const float> logits = model_.decoder().forward(segments, nullptr, &cancel_);
+    const auto width = static_cast<std::ptrdiff_t>(vocab());
+    for (std::size_t b = 0; b < sequences.size(); ++b) {
+      const auto row = logits.begin() + static_cast<std::ptrdiff_t>(b) * width;
+      ids[b] = static_cast<std::int32_t>(std::max_element(row, row + width) - row);
+    }
+  }
+
+  /// The best the machine does on the same work: a plain read, and the library's own products.
+  void compare_with_machine() {
+    if (result_.weight_gb_per_s > 0) {
+      report("measuring memory bandwidth");
+      result_.read_gb_per_s = device::read_bandwidth_gb_s(model_.threads());
+      result_.decode_share = result_.weight_gb_per_s / result_.read_gb_per_s;
+      add_row("decode: weights", "GB/s", result_.weight_gb_per_s, result_.read_gb_per_s);
+    }
+    for (PrefillSpeed& speed : result_.prefill) {
+      const double peak = library_gops(std::min(speed.tokens, model_.prefill_chunk()));
+      if (peak == 0) continue;
+      speed.share = speed.gops / peak;
+      add_row(fmt::format("prefill {}: linear layers", speed.tokens), "GOPS", speed.gops, peak);
+    }
+  }
+
+  /// Rate of the library over all products of a chunk, each at its own rate. 0 where it has no fast
+  /// product for this arithmetic.
+  double library_gops(int tokens) {
+    if (!model_.decoder().int8() && model_.decoder().compute() == nn::Compute::kFp32) return 0;
+    double operations = 0, seconds = 0;
+    for (const GemmShape& shape : prefill_shapes(model_.checkpoint().config(), tokens)) {
+      report("measuring the library's matrix products");
+      cancel_.check();
+      const auto rate = model_.decoder().int8() ? device::gemm_int8_gops : device::gemm_bf16_gflops;
+      const double gops = rate(shape.m, shape.n, shape.k, model_.threads());
+      if (gops <= 0) return 0;
+      operations += shape.operations();
+      seconds += shape.operations() / (gops * 1e9);
+    }
+    return seconds > 0 ? operations / seconds / 1e9 : 0;
+  }
+
+  void add_row(std::string kernel, std::string unit, double reached, double peak) {
+    result_.roofline.push_back({std::move(kernel), std::move(unit), reached, peak, reached / peak});
+  }
+
+  Model& model_;
+  const BenchOptions& options_;
+  const ProgressCallback& progress_;
+  const CancelToken& cancel_;
+  BenchResult result_;
+  std::uint64_t done_ = 0, total_ = 0;
+};
+
+}  // namespace
+
+BenchResult bench(Model& model, const BenchOptions& options, const ProgressCallback& progress,
+                  const CancelToken& cancel) {
+  if (options.batch < 1 || options.repeat < 1 || options.depth < 0 || options.decode < 0) {
+    fail(ErrorCode::kInvalidArgument,
+         "batch {}, repeat {}, depth {}, decode {}: batch and repeat must be 1 or more, the others "
+         "0 "
+         "or more",
+         options.batch, options.repeat, options.depth, options.decode);
+  }
+  return Bench(model, options, progress, cancel).run();
+}
+
+}  // namespace haq::session

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <charconv>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "engine/session/session.h"
+
+namespace haq::session {
+
+namespace {
+
+std::optional<std::uint64_t> read_number(const std::string& path) {
+  std::ifstream file(path);
+  std::string word;
+  if (!(file >> word)) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto [end, status] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (status != std::errc() || end != word.data() + word.size()) return std::nullopt;  // "max"
+  return value;
+}
+
+/// MemAvailable of /proc/meminfo in bytes: counts page cache that can be dropped.
+std::optional<std::uint64_t> kernel_available() {
+  std::ifstream file("/proc/meminfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string key;
+    std::uint64_t kib = 0;
+    if (words >> key >> kib && key == "MemAvailable:") return kib * 1024;
+  }
+  return std::nullopt;
+}
+
+/// What a version 2 control group still allows. Page cache charged to the group can be dropped, so
+/// it counts as free.
+std::optional<std::uint64_t> group_available() {
+  const auto limit = read_number("/sys/fs/cgroup/memory.max");
+  const auto used = read_number("/sys/fs/cgroup/memory.current");
+  if (!limit || !used) return std::nullopt;
+  std::uint64_t cache = 0;
+  std::ifstream file("/sys/fs/cgroup/memory.stat");
+  std::string key;
+  std::uint64_t value = 0;
+  while (file >> key >> value) {
+    if (key == "inactive_file" || key == "active_file") cache += value;
+  }
+  const std::uint64_t held = *used - std::min(cache, *used);
+  return *limit - std::min(held, *limit);
+}
+
+}  // namespace
+
+std::uint64_t available_memory() {
+  const auto kernel = kernel_available();
+  const auto group = group_available();
+  if (kernel && group) return std::min(*kernel, *group);
+  return kernel.value_or(group.value_or(0));
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; value >= 1023.5 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
+  return value < 9.95 ? fmt::format("{:.1f} {}", value, kUnits[unit])
+                      : fmt::format("{:.0f} {}", value, kUnits[unit]);
+}
+
+}  // namespace haq::session
