@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Inner loops of the host device at the shapes of OLMoE-1B-7B (hidden 2048, expert width 1024, 64
 // experts, top 8), beside a plain read of memory and oneDNN's own products. HAQ_BENCH_THREADS sets
-// the thread count (default: all cores).
+// the thread count (default: all cores), HAQ_MAX_ISA limits the instruction set.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -34,6 +34,7 @@ int threads() {
 std::unique_ptr<Device> make_device(bool pack) {
   HostOptions options;
   options.threads = threads();
+  options.max_isa = isa_limit_from_environment();
   options.pack_budget_bytes = pack ? SIZE_MAX : 0;
   return make_host_device(options);
 }

@@ -116,6 +116,7 @@ std::shared_ptr<const Linear> HostDevice::prepare(const LinearWeights& weights, 
       owned = static_cast<std::size_t>(count) * 2;
     }
   }
+  products_.add_weights(own.weight.bytes());
   return std::make_shared<HostLinear>(std::move(own), path, name, owned);
 }
 

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/device/host/library_linear.h"
 
+#include <unistd.h>
+
 #include <new>
 
 namespace haq::device::host {
 
+std::size_t BlockProducts::budget() const {
+  if (pack_budget_ != SIZE_MAX) return pack_budget_;
+  // Copies that push the mapped checkpoint out of memory would cost far more than they save.
+  const std::size_t physical = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
+                               static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t share = physical / 10 * 6, weights = weights_.load(std::memory_order_relaxed);
+  return share > weights ? share - weights : 0;
+}
+
 bool BlockProducts::take_budget(std::size_t bytes) {
+  const std::size_t limit = budget();
   std::size_t used = packed_.load(std::memory_order_relaxed);
   do {
-    if (used > pack_budget_ || bytes > pack_budget_ - used) return false;
+    if (used > limit || bytes > limit - used) return false;
   } while (!packed_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
   return true;
 }

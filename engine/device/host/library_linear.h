@@ -53,17 +53,20 @@ class BlockProducts {
   void run(const HostLinear& linear, std::size_t slice, const RowBlock& x, float* out,
            std::int64_t out_stride, BlockScratch& scratch);
   std::size_t packed_bytes() const { return packed_.load(std::memory_order_relaxed); }
+  /// Tells of weights that a layer reads; the automatic budget leaves room for them.
+  void add_weights(std::size_t bytes) { weights_.fetch_add(bytes, std::memory_order_relaxed); }
 
  private:
   const std::byte* packed_slice(const HostLinear& linear, LibraryWeights::Slice& slice,
                                 const LibraryProduct& product);
   bool take_budget(std::size_t bytes);
+  std::size_t budget() const;
 
   const KernelTable& kernels_;
   const Int8Table& int8_;
   bool bf16_usable_, int8_usable_;
   std::size_t pack_budget_;
-  std::atomic<std::size_t> packed_{0};
+  std::atomic<std::size_t> packed_{0}, weights_{0};
   LibraryCache cache_;
 };
 

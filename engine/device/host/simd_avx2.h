@@ -186,8 +186,35 @@ HAQ_INLINE void prefetch(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
 }
 
+// Eight of the 32 partial sums: sixteen registers hold a tile of 4 x 3 outputs only for one such
+// group at a time (kernels_gemm.h).
+using V8 = __m256;
+HAQ_INLINE V8 zero8() {
+  return _mm256_setzero_ps();
+}
+HAQ_INLINE V8 load8(const float* p) {
+  return _mm256_loadu_ps(p);
+}
+HAQ_INLINE V8 load8(const std::uint16_t* p) {
+  return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+/// The first n elements (n may be negative or above 8), zero elsewhere.
+template <class T>
+HAQ_INLINE V8 load8_n(const T* p, int n) {
+  T padded[8] = {};
+  for (int i = 0; i < (n < 8 ? n : 8); ++i) padded[i] = p[i];
+  return load8(padded);
+}
+HAQ_INLINE V8 fma8(V8 x, V8 y, V8 z) {
+  return _mm256_fmadd_ps(x, y, z);
+}
+HAQ_INLINE float join_groups(V8 a, V8 b, V8 c, V8 d) {
+  return join(add(V16{a, b}, V16{c, d}));
+}
+
 inline constexpr const char* kIsaName = "avx2";
-inline constexpr int kTileRows = 1, kTileCols = 2, kVecCols = 2, kAttentionTile = 2;
+inline constexpr bool kLaneGroups = true;
+inline constexpr int kTileRows = 4, kTileCols = 3, kVecCols = 2, kAttentionTile = 2;
 
 }  // namespace
 }  // namespace haq::device::host

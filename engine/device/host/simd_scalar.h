@@ -160,6 +160,7 @@ HAQ_INLINE void prefetch(const void*) {}
 #undef HAQ_LANES
 
 inline constexpr const char* kIsaName = "scalar";
+inline constexpr bool kLaneGroups = false;
 inline constexpr int kTileRows = 2, kTileCols = 2, kVecCols = 4, kAttentionTile = 2;
 
 }  // namespace
