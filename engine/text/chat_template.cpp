@@ -104,7 +104,7 @@ class JinjaChatTemplate : public ChatTemplate {
     const jinja::Budget budget{jinja::Limits{}};
     const bool with_tools = input.tools != nullptr && !input.tools->is_null();
     const Program& program = with_tools && tool_program_ ? *tool_program_ : program_;
-    jinja::Interpreter interpreter(variables(input), clock_);
+    jinja::Interpreter interpreter(checked_variables(input), clock_);
     jinja::StrBuilder out;
     try {
       interpreter.run(program.body, out);
@@ -146,6 +146,15 @@ class JinjaChatTemplate : public ChatTemplate {
       set(name, jinja::from_json(value, is_token ? Origin::kTemplate : Origin::kUser));
     }
     return variables;
+  }
+
+  std::vector<std::pair<std::string, Value>> checked_variables(const TemplateInput& input) const {
+    try {
+      return variables(input);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kInvalidArgument) throw;
+      throw Error(error.code(), fmt::format("{}: {}", what_, error.what()), error.hint());
+    }
   }
 
   static std::vector<PromptPiece> to_pieces(const jinja::StrBuilder& out) {

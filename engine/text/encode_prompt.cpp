@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -45,11 +48,11 @@ struct Prompt {
 bool written_by_template(const Tokenizer& tokenizer, const Prompt& prompt,
                          const Tokenizer::SpecialMatch& match) {
   const std::string content = tokenizer.piece(match.id);
-  const std::size_t found = prompt.text.find(content, match.begin);
-  if (found == std::string::npos || found + content.size() > match.end) {
-    return prompt.from_template(match.begin, match.end);
-  }
-  return prompt.from_template(found, found + content.size());
+  const auto matched = std::string_view(prompt.text).substr(match.begin, match.end - match.begin);
+  const std::size_t at = matched.find(content);
+  if (at == std::string_view::npos) return prompt.from_template(match.begin, match.end);
+  const std::size_t begin = match.begin + at;
+  return prompt.from_template(begin, begin + content.size());
 }
 
 std::vector<TokenId> specials_in(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
@@ -93,7 +96,8 @@ class Continuation {
 /// between them is plain text.
 std::vector<TokenId> encode_cut(const Tokenizer& tokenizer, const Prompt& prompt) {
   std::vector<TokenId> ids;
-  std::optional<TokenId> last;
+  std::optional<TokenId> last;  // the special token before the stretch
+  std::map<TokenId, Continuation> continuations;
   std::size_t done = 0;
   const auto plain_until = [&](std::size_t end) {
     if (done >= end) return;

@@ -67,13 +67,13 @@ Bound::Bound(const Arguments& arguments, std::string_view function,
     values_[i] = &arguments.positional[i];
   }
   for (const auto& [name, value] : arguments.named) {
-    const auto found = std::find(parameters.begin(), parameters.end(), name);
+    const auto found = std::find(parameters.begin(), parameters.end(), name.view());
     if (found == parameters.end()) {
-      fail_value("{} got an unexpected keyword argument '{}'", function, name);
+      fail_value("{} got an unexpected keyword argument '{}'", function, name.view());
     }
     const auto index = static_cast<std::size_t>(found - parameters.begin());
     if (values_[index] != nullptr) {
-      fail_value("{} got multiple values for argument '{}'", function, name);
+      fail_value("{} got multiple values for argument '{}'", function, name.view());
     }
     values_[index] = &value;
   }

@@ -83,7 +83,8 @@ Str lower(const Str& text);
 Str capitalize(const Str& text);
 /// Python's str.strip: `chars` empty means whitespace.
 Str strip(const Str& text, const std::optional<Str>& chars, bool left, bool right);
-Str replace(const Str& text, std::string_view old, const Str& with, std::int64_t count);
+/// Where user data decides what is replaced, the result is user data: it chose what grows together.
+Str replace(const Str& text, const Str& old, const Str& with, std::int64_t count);
 std::vector<Str> split_lines(const Str& text, bool keep_ends);
 Str join(const std::vector<Str>& parts, const Str& separator);
 /// Python's int(text) and float(text); empty when the text is no number.

@@ -162,18 +162,21 @@ Arguments Interpreter::eval_arguments(const Expr& expr, std::size_t first) {
     const ListPtr more = items(eval(*expr.star_args));
     arguments.positional.insert(arguments.positional.end(), more->items.begin(), more->items.end());
   }
-  for (const auto& [name, value] : expr.kwargs) arguments.named.emplace_back(name, eval(*value));
+  for (const auto& [name, value] : expr.kwargs) {
+    arguments.named.emplace_back(Str(name), eval(*value));
+  }
   if (expr.star_kwargs) {
     const Value more = eval(*expr.star_kwargs);
     if (!more.is_dict()) fail_value("argument after ** must be a mapping, not {}", type_name(more));
     for (const auto& [name, value] : more.dict().entries) {
-      arguments.named.emplace_back(std::string(require_string(name, "keywords").view()), value);
+      arguments.named.emplace_back(require_string(name, "keywords"), value);
     }
   }
   for (std::size_t i = 0; i < arguments.named.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (arguments.named[i].first == arguments.named[j].first) {
-        fail_value("got multiple values for keyword argument '{}'", arguments.named[i].first);
+        fail_value("got multiple values for keyword argument '{}'",
+                   arguments.named[i].first.view());
       }
     }
     charge(1 + i / 8);

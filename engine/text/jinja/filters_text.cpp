@@ -60,7 +60,7 @@ Value filter_trim(Interpreter&, const Value& self, const Arguments& arguments) {
 
 Value filter_replace(Interpreter&, const Value& self, const Arguments& arguments) {
   const Bound bound(arguments, "replace", {"old", "new", "count"}, 2);
-  return replace(to_str(self), to_str(bound[0]).view(), to_str(bound[1]), bound.integer(2, -1));
+  return replace(to_str(self), to_str(bound[0]), to_str(bound[1]), bound.integer(2, -1));
 }
 
 Value filter_indent(Interpreter&, const Value& self, const Arguments& arguments) {
@@ -173,7 +173,7 @@ Value filter_format(Interpreter&, const Value& self, const Arguments& arguments)
   if (arguments.named.empty())
     return percent_format(to_str(self), make_tuple(arguments.positional));
   std::vector<std::pair<Value, Value>> entries;
-  for (const auto& [name, value] : arguments.named) entries.emplace_back(make_string(name), value);
+  for (const auto& [name, value] : arguments.named) entries.emplace_back(name, value);
   return percent_format(to_str(self), make_dict(std::move(entries)));
 }
 

@@ -149,7 +149,7 @@ void append_repr(StrBuilder& out, const Value& value) {
   } else if (value.is_dict()) {
     append_repr_dict(out, value.dict());
   } else {
-    out.append(value.object()->repr(), Origin::kTemplate);
+    value.object()->append_repr(out);
   }
 }
 

@@ -264,8 +264,9 @@ class BraceFormatter {
       }
       value = arguments_.positional[index];
     } else {
-      const auto found = std::find_if(arguments_.named.begin(), arguments_.named.end(),
-                                      [&](const auto& entry) { return entry.first == first; });
+      const auto found =
+          std::find_if(arguments_.named.begin(), arguments_.named.end(),
+                       [&](const auto& entry) { return entry.first.view() == first; });
       if (found == arguments_.named.end()) fail_value("the format's key '{}' is missing", first);
       value = found->second;
     }

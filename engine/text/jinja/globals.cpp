@@ -18,12 +18,13 @@ Value global_range(Interpreter&, const Value&, const Arguments& arguments) {
   const std::int64_t stop = require_integer(bound[single ? 0 : 1], "range");
   const std::int64_t step = bound.has(2) ? require_integer(bound[2], "range") : 1;
   if (step == 0) fail_value("range() arg 3 must not be zero");
+  const Origin origin = bound[0].origin() | (single ? Origin::kTemplate : bound[1].origin());
   std::vector<Value> items;
   for (std::int64_t i = start; step > 0 ? i < stop : i > stop;) {
     if (static_cast<std::int64_t>(items.size()) >= kMaxRange) {
       fail(ErrorCode::kLimit, "a range has more than {} items", kMaxRange);
     }
-    items.emplace_back(i);
+    items.emplace_back(i, origin);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
   auto list = std::make_shared<List>(std::move(items), List::Type::kRange, "range");
@@ -54,7 +55,7 @@ std::vector<std::pair<Value, Value>> dict_entries(Interpreter& interpreter,
       }
     }
   }
-  for (const auto& [name, value] : arguments.named) entries.emplace_back(make_string(name), value);
+  for (const auto& [name, value] : arguments.named) entries.emplace_back(name, value);
   return entries;
 }
 
@@ -66,7 +67,7 @@ Value global_namespace(Interpreter& interpreter, const Value&, const Arguments& 
   auto space = std::make_shared<Namespace>();
   interpreter.keep(space);
   for (const auto& [key, value] : dict_entries(interpreter, arguments)) {
-    space->set(require_string(key, "namespace").view(), value);
+    space->set(require_string(key, "namespace"), value);
   }
   return ObjectPtr(std::move(space));
 }

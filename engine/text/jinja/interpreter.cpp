@@ -163,7 +163,7 @@ void Interpreter::assign(const Expr& target, const Value& value) {
                       ? dynamic_cast<Namespace*>(object->object().get())
                       : nullptr;
     if (space == nullptr) fail_value("cannot assign attribute on non-namespace object");
-    space->set(target.attribute, value);
+    space->set(Str(target.attribute), value);
   } else {
     const ListPtr parts = items(value);
     if (parts->items.size() != target.args.size()) {
@@ -214,8 +214,8 @@ void Interpreter::exec_call_block(const Stmt& statement, StrBuilder& out) {
   const Expr& expr = *statement.expr;
   const Value callee = eval(*expr.args[0]);
   Arguments arguments = eval_arguments(expr, 1);
-  arguments.named.emplace_back(
-      "caller", ObjectPtr(std::make_shared<Macro>(*statement.signature, statement.body, scope_)));
+  arguments.named.emplace_back(Str("caller"), ObjectPtr(std::make_shared<Macro>(
+                                                  *statement.signature, statement.body, scope_)));
   append_str(out, call(callee, arguments));
 }
 
@@ -228,7 +228,7 @@ Value Interpreter::call_macro(const Signature& signature, const std::vector<Stmt
   const std::size_t count = signature.parameters.size();
   const auto take_named = [&](const std::string& name) {
     for (auto it = arguments.named.begin(); it != arguments.named.end(); ++it) {
-      if (it->first != name) continue;
+      if (it->first.view() != name) continue;
       inner->set(name, it->second);
       arguments.named.erase(it);
       return true;
@@ -254,11 +254,11 @@ Value Interpreter::call_macro(const Signature& signature, const std::vector<Stmt
   }
   if (signature.uses_kwargs) {
     std::vector<std::pair<Value, Value>> rest;
-    for (const auto& [name, value] : arguments.named) rest.emplace_back(make_string(name), value);
+    for (const auto& [name, value] : arguments.named) rest.emplace_back(name, value);
     inner->set("kwargs", make_dict(std::move(rest)));
   } else if (!arguments.named.empty()) {
     fail_value("macro '{}' takes no keyword argument '{}'", signature.name,
-               arguments.named.front().first);
+               arguments.named.front().first.view());
   }
   const bool excess = arguments.positional.size() > count;
   if (signature.uses_varargs) {

@@ -98,7 +98,7 @@ Value method_casefold(Interpreter&, const Value& self, const Arguments&) {
 
 Value method_replace(Interpreter&, const Value& self, const Arguments& arguments) {
   const Bound bound(arguments, "replace", {"old", "new", "count"}, 2);
-  return replace(self.str(), require_string(bound[0], "replace").view(),
+  return replace(self.str(), require_string(bound[0], "replace"),
                  require_string(bound[1], "replace"), bound.integer(2, -1));
 }
 
@@ -209,7 +209,7 @@ Value method_format_map(Interpreter& interpreter, const Value& self, const Argum
   if (!bound[0].is_dict()) fail_value("format_map: expected a dict, got {}", type_name(bound[0]));
   Arguments named;
   for (const auto& [key, value] : bound[0].dict().entries) {
-    if (key.is_string()) named.named.emplace_back(std::string(key.str().view()), value);
+    if (key.is_string()) named.named.emplace_back(key.str(), value);
   }
   return brace_format(interpreter, self.str(), named);
 }

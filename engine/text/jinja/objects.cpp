@@ -11,33 +11,53 @@ Value make_function(std::string name, Builtin function, Value self) {
   return ObjectPtr(std::make_shared<Function>(std::move(name), function, std::move(self)));
 }
 
-std::string Namespace::repr() const {
-  if (printing_) return "<Namespace ...>";  // it holds itself
-  printing_ = true;
-  std::string text = "<Namespace {";
-  try {
-    for (const auto& [name, value] : attributes_) {
-      if (text.back() != '{') text += ", ";
-      text += "'" + name + "': " + jinja::repr(value);
+namespace {
+
+/// Namespaces can be chained without end, and into a ring: the only values whose printing needs a
+/// guard of its own. A namespace is printed by one thread, the one that renders.
+constexpr int kMaxPrintedNamespaces = 50;
+thread_local int printed_namespaces = 0;
+
+struct PrintingNamespace {
+  PrintingNamespace() {
+    if (printed_namespaces >= kMaxPrintedNamespaces) {
+      fail(ErrorCode::kLimit, "printing namespaces that hold each other more than {} deep",
+           kMaxPrintedNamespaces);
     }
-  } catch (...) {
-    printing_ = false;
-    throw;
+    ++printed_namespaces;
   }
-  printing_ = false;
-  return text + "}>";
+  ~PrintingNamespace() { --printed_namespaces; }
+  PrintingNamespace(const PrintingNamespace&) = delete;
+  PrintingNamespace& operator=(const PrintingNamespace&) = delete;
+};
+
+}  // namespace
+
+void Namespace::append_repr(StrBuilder& out) const {
+  const PrintingNamespace guard;
+  out.append("<Namespace {", Origin::kTemplate);
+  bool first = true;
+  for (const auto& [name, value] : attributes_) {
+    if (!first) out.append(", ", Origin::kTemplate);
+    first = false;
+    jinja::append_repr(out, name);
+    out.append(": ", Origin::kTemplate);
+    jinja::append_repr(out, value);
+  }
+  out.append("}>", Origin::kTemplate);
 }
 
 std::optional<Value> Namespace::attribute(Interpreter&, std::string_view name) {
   for (const auto& [key, value] : attributes_) {
-    if (key == name) return value;
+    if (key.view() == name) return value;
   }
   return std::nullopt;
 }
 
-void Namespace::set(std::string_view name, const Value& value) {
-  if (name.starts_with('_')) {
-    fail_value("a namespace cannot hold the attribute '{}': it begins with an underscore", name);
+void Namespace::set(const Str& name, const Value& value) {
+  if (name.view().starts_with('_')) {
+    fail_value("a namespace cannot hold the attribute '{}': it begins with an underscore",
+               name.view());
   }
   charge(1 + attributes_.size() / 8);
   for (auto& [key, old] : attributes_) {
@@ -49,8 +69,10 @@ void Namespace::set(std::string_view name, const Value& value) {
   attributes_.emplace_back(name, value);
 }
 
-std::string Macro::repr() const {
-  return signature_.name.empty() ? "<Macro anonymous>" : "<Macro '" + signature_.name + "'>";
+void Macro::append_repr(StrBuilder& out) const {
+  out.append(signature_.name.empty() ? std::string("<Macro anonymous>")
+                                     : fmt::format("<Macro '{}'>", signature_.name),
+             Origin::kTemplate);
 }
 
 std::optional<Value> Macro::attribute(Interpreter&, std::string_view name) {
@@ -68,8 +90,9 @@ std::optional<Value> Macro::attribute(Interpreter&, std::string_view name) {
   return std::nullopt;
 }
 
-std::string Loop::repr() const {
-  return fmt::format("<LoopContext {}/{}>", index_ + 1, items_->items.size());
+void Loop::append_repr(StrBuilder& out) const {
+  out.append(fmt::format("<LoopContext {}/{}>", index_ + 1, items_->items.size()),
+             Origin::kTemplate);
 }
 
 Value Loop::call(Interpreter& interpreter, Arguments& arguments) {

@@ -14,14 +14,13 @@ namespace haq::text::jinja {
 class Namespace : public Object {
  public:
   const char* type_name() const override { return "Namespace"; }
-  std::string repr() const override;
+  void append_repr(StrBuilder& out) const override;
   std::optional<Value> attribute(Interpreter& interpreter, std::string_view name) override;
-  void set(std::string_view name, const Value& value);
+  void set(const Str& name, const Value& value);
   void clear() { attributes_.clear(); }
 
  private:
-  std::vector<std::pair<std::string, Value>> attributes_;
-  mutable bool printing_ = false;
+  std::vector<std::pair<Str, Value>> attributes_;
 };
 
 /// A macro, or the body of a call block.
@@ -30,7 +29,7 @@ class Macro : public Object {
   Macro(const Signature& signature, const std::vector<Stmt>& body, ScopePtr scope)
       : signature_(signature), body_(body), scope_(std::move(scope)) {}
   const char* type_name() const override { return "Macro"; }
-  std::string repr() const override;
+  void append_repr(StrBuilder& out) const override;
   bool callable() const override { return true; }
   Value call(Interpreter& interpreter, Arguments& arguments) override {
     return interpreter.call_macro(signature_, body_, scope_, arguments);
@@ -49,7 +48,7 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
   Loop(const Stmt& statement, ScopePtr scope, ListPtr items, int depth)
       : statement_(statement), scope_(std::move(scope)), items_(std::move(items)), depth_(depth) {}
   const char* type_name() const override { return "LoopContext"; }
-  std::string repr() const override;
+  void append_repr(StrBuilder& out) const override;
   bool callable() const override { return statement_.recursive; }
   Value call(Interpreter& interpreter, Arguments& arguments) override;
   std::optional<Value> attribute(Interpreter& interpreter, std::string_view name) override;
@@ -73,7 +72,9 @@ class Function : public Object {
   Function(std::string name, Builtin function, Value self = Value())
       : name_(std::move(name)), function_(function), self_(std::move(self)) {}
   const char* type_name() const override { return "builtin_function_or_method"; }
-  std::string repr() const override { return "<built-in function " + name_ + ">"; }
+  void append_repr(StrBuilder& out) const override {
+    out.append(fmt::format("<built-in function {}>", name_), Origin::kTemplate);
+  }
   bool callable() const override { return true; }
   Value call(Interpreter& interpreter, Arguments& arguments) override {
     return function_(interpreter, self_, arguments);
@@ -90,7 +91,9 @@ class Cycler : public Object, public std::enable_shared_from_this<Cycler> {
  public:
   explicit Cycler(std::vector<Value> values) : values_(std::move(values)) {}
   const char* type_name() const override { return "Cycler"; }
-  std::string repr() const override { return "<Cycler object>"; }
+  void append_repr(StrBuilder& out) const override {
+    out.append("<Cycler object>", Origin::kTemplate);
+  }
   std::optional<Value> attribute(Interpreter& interpreter, std::string_view name) override;
   Value next();
   void reset() { at_ = 0; }
@@ -105,7 +108,9 @@ class Joiner : public Object {
  public:
   explicit Joiner(Str separator) : separator_(std::move(separator)) {}
   const char* type_name() const override { return "Joiner"; }
-  std::string repr() const override { return "<Joiner object>"; }
+  void append_repr(StrBuilder& out) const override {
+    out.append("<Joiner object>", Origin::kTemplate);
+  }
   bool callable() const override { return true; }
   Value call(Interpreter& interpreter, Arguments& arguments) override;
 

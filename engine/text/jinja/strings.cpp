@@ -129,12 +129,13 @@ Str strip(const Str& text, const std::optional<Str>& chars, bool left, bool righ
   return text.slice(begin, end);
 }
 
-Str replace(const Str& text, std::string_view old, const Str& with, std::int64_t count) {
+Str replace(const Str& text, const Str& old, const Str& with, std::int64_t count) {
   if (count < 0) count = std::numeric_limits<std::int64_t>::max();
   const std::string_view bytes = text.view();
+  const std::string_view wanted = old.view();
   StrBuilder out;
   std::size_t at = 0;
-  if (old.empty()) {
+  if (wanted.empty()) {
     // Python puts the new text before every code point and at the end.
     for (; count > 0; --count) {
       charge(1);
@@ -147,17 +148,17 @@ Str replace(const Str& text, std::string_view old, const Str& with, std::int64_t
     out.append(text, at, bytes.size());
     return out.finish();
   }
-  std::size_t found = count > 0 ? bytes.find(old) : std::string_view::npos;
+  std::size_t found = count > 0 ? bytes.find(wanted) : std::string_view::npos;
   if (found == std::string_view::npos) return text;
   for (; count > 0 && found != std::string_view::npos; --count) {
     charge(1);
     out.append(text, at, found);
     out.append(with);
-    at = found + old.size();
-    found = bytes.find(old, at);
+    at = found + wanted.size();
+    found = bytes.find(wanted, at);
   }
   out.append(text, at, bytes.size());
-  return out.finish();
+  return old.origin() == Origin::kUser ? out.finish().with_origin(Origin::kUser) : out.finish();
 }
 
 std::vector<Str> split_lines(const Str& text, bool keep_ends) {

@@ -131,7 +131,8 @@ class Object {
  public:
   virtual ~Object() = default;
   virtual const char* type_name() const = 0;
-  virtual std::string repr() const = 0;
+  /// Python's repr(). Whatever user data it shows keeps its origin.
+  virtual void append_repr(StrBuilder& out) const = 0;
   virtual bool callable() const { return false; }
   virtual Value call(Interpreter& interpreter, Arguments& arguments);
   /// Empty when there is no such attribute.
@@ -144,7 +145,7 @@ class Object {
 /// Arguments of a call.
 struct Arguments {
   std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> named;
+  std::vector<std::pair<Str, Value>> named;
 };
 
 Value make_list(std::vector<Value> items);

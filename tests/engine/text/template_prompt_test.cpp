@@ -107,6 +107,12 @@ TEST(TemplateOrigin, FollowsTheTextThroughEveryOperation) {
       {"bos_token ~ c ~ eos_token", "<s>[ab cd]</s>"},
       {"number > 40", "True"},
       {"none", "None"},
+      {"namespace(a=c)", "<Namespace {'a': ['ab cd']}>"},
+      {"namespace(**messages[0])", "<Namespace {['role']: ['user'], ['content']: ['ab cd']}>"},
+      {"dict(**messages[0]) | join(' ')", "[role] [content]"},
+      {"'<|x|>'.replace('x', 'y')", "<|y|>"},
+      {"'<|ab cdx|>'.replace(c, '')", "[<|x|>]"},
+      {"range(number) | last", "[40]"},
   };
   const ordered_json extra = {
       {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"number", 41}, {"flag", true}};
@@ -127,6 +133,9 @@ TEST(TemplateOrigin, FollowsTheTextThroughStatements) {
                    "{% call m() %}{{ messages[0].content }}{% endcall %}",
                    "c"),
             "([c])");
+  EXPECT_EQ(
+      marked("{% macro m() %}{{ kwargs | list | join }}{% endmacro %}{{ m(**messages[0]) }}", "c"),
+      "[rolecontent]");
   EXPECT_EQ(marked("{% set ns = namespace(t='') %}{% for ch in messages[0].content %}"
                    "{% set ns.t = ns.t ~ ch ~ '.' %}{% endfor %}{{ ns.t }}",
                    "ab"),

@@ -166,13 +166,19 @@ TEST(TemplateSandbox, LongFlatTemplatesAreFine) {
 }
 
 TEST(TemplateSandbox, CirclesAreTakenApart) {
-  EXPECT_EQ(render("{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}"),
-            "<Namespace {'me': <Namespace ...>}>");
+  EXPECT_EQ(render("{% set ns = namespace(n=1) %}{% set ns.me = ns %}{{ ns.me.me.n }}"), "1");
+  EXPECT_EQ(failure_of("{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}").code,
+            ErrorCode::kLimit);
   EXPECT_EQ(render("{% macro m() %}{{ m }}{% endmacro %}{% set k = m %}{{ m() }}"), "<Macro 'm'>");
   // A chain far deeper than the stack could destroy recursively.
   EXPECT_EQ(render("{% set ns = namespace(head=0) %}{% for i in range(50000) %}"
                    "{% set next = namespace(head=ns.head) %}{% set ns.head = next %}{% endfor %}x"),
             "x");
+  EXPECT_EQ(failure_of("{% set ns = namespace(head=0) %}{% for i in range(50000) %}"
+                       "{% set next = namespace(head=ns.head) %}{% set ns.head = next %}"
+                       "{% endfor %}{{ ns }}")
+                .code,
+            ErrorCode::kLimit);
 }
 
 TEST(TemplateSandbox, HidesInternals) {
