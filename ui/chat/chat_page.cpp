@@ -53,10 +53,7 @@ ChatPage::ChatPage(EngineController& engine, ChatService& chats, Settings& setti
   auto* middle = new QVBoxLayout;
   middle->setContentsMargins(0, 0, 0, 0);
   middle->setSpacing(0);
-  auto* banner = new QHBoxLayout;
-  banner->setContentsMargins(space::kXl, space::kS, space::kXl, 0);
-  banner->addWidget(m_banner);
-  middle->addLayout(banner);
+  middle->addWidget(m_banner);
   m_stack->addWidget(m_empty);
   m_stack->addWidget(m_transcript);
   middle->addWidget(m_stack, 1);

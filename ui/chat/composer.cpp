@@ -105,7 +105,7 @@ void Composer::fitHeight() {
   // QPlainTextEdit measures its document in lines.
   const int lines =
       std::clamp(static_cast<int>(m_editor->document()->size().height()), 1, kMostLines);
-  m_editor->setFixedHeight(lines * metrics.lineSpacing() + space::kXs);
+  m_editor->setFixedHeight(lines * metrics.lineSpacing() + space::kS);
 }
 
 void Composer::send() {

@@ -22,6 +22,7 @@ using profile::MessageState;
 
 namespace {
 
+constexpr int kSide = MessageView::kSideMargin;
 constexpr int kEditorHeight = 120;
 /// The user's card leaves this share of the column free at its left.
 constexpr double kCardShare = 0.86;
@@ -39,7 +40,7 @@ MessageView::MessageView(const profile::Message& message, const MessagePlace& pl
       m_name(new TextLabel({}, FontRole::kSmall, Role::kMuted, this)),
       m_note(new TextLabel({}, FontRole::kSmall, Role::kWarning, this)),
       m_failure(new Banner(this)),
-      m_facts(new TextLabel({}, FontRole::kSmall, Role::kMuted, this)),
+      m_facts(new ElidedLabel(FontRole::kSmall, Role::kMuted, this)),
       m_siblingLabel(new TextLabel({}, FontRole::kSmall, Role::kMuted, this)),
       m_previous(action(Icon::kChevronLeft, tr("Previous version"))),
       m_next(action(Icon::kChevronRight, tr("Next version"))),
@@ -51,7 +52,6 @@ MessageView::MessageView(const profile::Message& message, const MessagePlace& pl
   m_note->setWordWrap(true);
   m_failure->hide();
   m_facts->setTextInteractionFlags(Qt::TextSelectableByMouse);
-  m_facts->setAccessibleName(tr("Facts about this answer"));
   m_body->setAccessibleName(m_role == profile::Role::kUser ? tr("You") : tr("Model"));
   connect(m_body, &MarkdownView::linkActivated, this, &MessageView::linkActivated);
   m_body->installEventFilter(this);
@@ -87,8 +87,7 @@ void MessageView::describe(const profile::Message& message) {
   const MessageFacts facts = factsOf(message);
   m_state = message.state;
   m_name->setText(facts.model);
-  m_facts->setText(facts.line);
-  m_facts->setToolTip(facts.detail);
+  setFooter(facts.line, facts.detail);
   m_note->setText(facts.note);
   m_resumable = facts.resumable;
   m_reproducible = facts.reproducible;
@@ -103,10 +102,17 @@ void MessageView::describe(const profile::Message& message) {
   showActions();
 }
 
+void MessageView::setFooter(const QString& text, const QString& detail) {
+  if (text == m_footer && detail.isEmpty()) return;
+  m_footer = text;
+  m_facts->setFullText(text);
+  m_facts->setToolTip(detail.isEmpty() ? text : detail);
+}
+
 void MessageView::appendText(const QString& text) {
   m_source += text;
   m_hasText = true;
-  m_facts->setText({});
+  setFooter({});
   m_body->appendMarkdown(text);
   m_cachedWidth = -1;
 }
@@ -125,8 +131,8 @@ void MessageView::setPlace(const MessagePlace& place) {
 
 void MessageView::setPrefill(qint64 done, qint64 total) {
   if (m_hasText) return;
-  m_facts->setText(total > 0 ? tr("Reading the prompt, %1 of %2 tokens").arg(done).arg(total)
-                             : tr("Reading the prompt"));
+  setFooter(total > 0 ? tr("Reading the prompt, %1 of %2 tokens").arg(done).arg(total)
+                      : tr("Reading the prompt"));
   m_cachedWidth = -1;
 }
 
@@ -171,10 +177,10 @@ int MessageView::heightFor(int width) {
 
 int MessageView::arrange(int width, bool apply) {
   const bool user = m_role == profile::Role::kUser;
-  const int padding = user ? space::kM : 0;
+  const int button = kHitTarget + space::kXs;
   int y = 0;
-  const auto place = [apply](QWidget* widget, const QRect& rect) {
-    if (apply) widget->setGeometry(rect);
+  const auto place = [apply](QWidget* widget, QRect rect) {
+    if (apply) widget->setGeometry(rect.translated(kSide, 0));
   };
   m_name->setVisible(!user && !m_name->text().isEmpty());
   if (m_name->isVisibleTo(this)) {
@@ -189,20 +195,26 @@ int MessageView::arrange(int width, bool apply) {
     m_card = {};
     return y + kEditorHeight + space::kS + buttons + space::kM;
   }
-  int left = 0;
-  int bodyWidth = width;
-  if (user) {
-    const int limit = static_cast<int>(width * kCardShare) - 2 * padding;
-    bodyWidth = m_body->naturalWidth(limit);
-    left = width - bodyWidth - padding;
-  }
+  int right = width;  // of the row of actions
   m_body->setVisible(m_hasText);
-  if (m_hasText) {
+  if (m_hasText && user) {
+    // The space between the lines stands below the last one too; the card does not count it twice.
+    const int leading = fontMetrics().height() * 2 / 5;
+    const int limit = static_cast<int>(width * kCardShare) - 2 * space::kM;
+    const int bodyWidth = m_body->naturalWidth(limit);
     const int height = m_body->heightFor(bodyWidth);
-    place(m_body, {left, y + padding * 2 / 3, bodyWidth, height});
-    m_card = user ? QRect(left - padding, y, bodyWidth + 2 * padding, height + padding * 4 / 3)
-                  : QRect();
-    y += height + padding * 4 / 3;
+    const int left = width - bodyWidth - space::kM;
+    place(m_body, {left, y + space::kS, bodyWidth, height});
+    const QRect card(left - space::kM, y, bodyWidth + 2 * space::kM,
+                     height + 2 * space::kS - leading);
+    if (apply) m_card = card.translated(kSide, 0);
+    right = card.left() - space::kXs;
+    y += card.height() + space::kS;
+  } else if (m_hasText) {
+    const int height = m_body->heightFor(width);
+    place(m_body, {0, y, width, height});
+    m_card = {};
+    y += height;
   }
   if (m_failure->isVisibleTo(this)) {
     y += space::kS;
@@ -217,33 +229,47 @@ int MessageView::arrange(int width, bool apply) {
     place(m_note, {0, y, width, height});
     y += height;
   }
-  // The footer: versions and facts at the left, actions at the right; a row of fixed height, so
-  // that nothing moves when the actions come and go.
-  y += space::kXs;
-  const int row = kHitTarget + space::kXs;
-  if (apply) {
-    int x = user ? width : 0;
-    int right = width;
-    for (QToolButton* button : {m_reproduce, m_regenerate, m_continue, m_edit, m_copy}) {
-      if (!button->isVisibleTo(this)) continue;
-      right -= row;
-      button->setGeometry(right, y, row, row);
-    }
-    if (m_place.siblings > 1) {
-      const int label = m_siblingLabel->sizeHint().width();
-      if (user) x = right - 2 * row - label - space::kS;
-      m_previous->setGeometry(x, y, row, row);
-      m_siblingLabel->setGeometry(x + row, y, label, row);
-      m_next->setGeometry(x + row + label, y, row, row);
-      x += 2 * row + label + space::kS;
-    }
-    if (!user) m_facts->setGeometry(x, y, std::max(0, right - x - space::kS), row);
+  if (!user) {
+    y += space::kXs;
+    const int height = m_facts->sizeHint().height();
+    place(m_facts, {0, y, width, height});
+    y += height + space::kXs;
   }
-  return y + row;
+  // Versions and actions: below an answer, left of the user's card. Their place is kept, so that
+  // nothing moves when they come and go.
+  const int label = m_siblingLabel->sizeHint().width() + space::kXs;
+  const bool several = m_place.siblings > 1;
+  int x = user ? right : 0;
+  const int row = user ? 0 : y;
+  if (user) {
+    for (QToolButton* action : {m_edit, m_copy}) {
+      x -= button;
+      place(action, {x, row, button, button});
+    }
+  }
+  if (several) {
+    const int versions = user ? y - space::kXs : row;
+    int at = user ? width - 2 * button - label : 0;
+    place(m_previous, {at, versions, button, button});
+    place(m_siblingLabel, {at + button, versions, label, button});
+    place(m_next, {at + button + label, versions, button, button});
+    if (!user) x = 2 * button + label + space::kXs;
+  }
+  if (!user) {
+    // The first icon lines up with the text.
+    if (!several) x = -space::kXs - 2;
+    for (QToolButton* action : {m_copy, m_regenerate, m_edit, m_continue, m_reproduce}) {
+      if (!action->isVisibleTo(this)) continue;
+      place(action, {x, row, button, button});
+      x += button;
+    }
+    return y + button;
+  }
+  return y + (several ? button : 0);
 }
 
 void MessageView::resizeEvent(QResizeEvent*) {
-  arrange(width(), true);
+  arrange(width() - 2 * kSide, true);
 }
 
 void MessageView::paintEvent(QPaintEvent*) {
@@ -345,7 +371,7 @@ void MessageView::startEdit() {
   showActions();
   m_cachedWidth = -1;
   Q_EMIT heightChanged();
-  arrange(width(), true);
+  arrange(width() - 2 * kSide, true);
   update();
 }
 

@@ -25,6 +25,9 @@ struct MessagePlace {
 class MessageView : public QWidget {
   Q_OBJECT
  public:
+  /// The widget is wider than its column by this much at each side, for the focus ring.
+  static constexpr int kSideMargin = space::kS;
+
   MessageView(const profile::Message& message, const MessagePlace& place, QWidget* parent);
 
   profile::Id id() const { return m_id; }
@@ -38,7 +41,7 @@ class MessageView : public QWidget {
   bool isEditing() const { return m_editor != nullptr; }
   void startEdit();
   MarkdownView& body() { return *m_body; }
-  QString footerText() const { return m_facts->text(); }
+  QString footerText() const { return m_footer; }
 
  Q_SIGNALS:
   void heightChanged();
@@ -59,6 +62,7 @@ class MessageView : public QWidget {
   bool eventFilter(QObject* watched, QEvent* event) override;
 
  private:
+  void setFooter(const QString& text, const QString& detail = {});
   QToolButton* action(Icon which, const QString& name);
   void describe(const profile::Message& message);
   void showActions();
@@ -70,6 +74,7 @@ class MessageView : public QWidget {
   profile::MessageState m_state;
   MessagePlace m_place;
   QString m_source;
+  QString m_footer;
   bool m_hasText = false;
   bool m_resumable = false;
   bool m_reproducible = false;
@@ -78,7 +83,7 @@ class MessageView : public QWidget {
   TextLabel* m_name;
   TextLabel* m_note;  ///< what is to be known about this answer: left-out turns, full context
   Banner* m_failure;
-  TextLabel* m_facts;
+  ElidedLabel* m_facts;
   TextLabel* m_siblingLabel;
   QToolButton* m_previous;
   QToolButton* m_next;

@@ -112,6 +112,7 @@ void SideSheet::addRow(QFormLayout& form, const QString& name, const QString& he
   auto* label = new TextLabel(name);
   label->setToolTip(help);
   label->setBuddy(field.control);
+  label->setMinimumHeight(field.control->sizeHint().height());
   form.addRow(label, row);
   m_fields.push_back(std::move(field));
 }

@@ -23,6 +23,7 @@ constexpr int kLineLength = 80;
 constexpr auto kSample =
     u"The quick brown fox jumps over the lazy dog, and then it sleeps for a while.";
 constexpr int kPasses = 8;
+constexpr int kGap = space::kS;
 
 }  // namespace
 
@@ -33,6 +34,8 @@ TranscriptView::TranscriptView(ChatSession& session, QWidget* parent)
   setFocusPolicy(Qt::StrongFocus);
   setAccessibleName(tr("Conversation"));
   viewport()->setAutoFillBackground(false);
+  // Labels take their colour from the role that goes with their background.
+  viewport()->setBackgroundRole(QPalette::Window);
   connect(&session, &ChatSession::opened, this, [this] {
     m_following = true;
     rebuild();
@@ -89,7 +92,7 @@ int TranscriptView::liveViews() const {
 
 int TranscriptView::topOf(int index) const {
   int top = space::kXl;
-  for (int i = 0; i < index; ++i) top += m_items[static_cast<std::size_t>(i)].height + space::kL;
+  for (int i = 0; i < index; ++i) top += m_items[static_cast<std::size_t>(i)].height + kGap;
   return top;
 }
 
@@ -215,7 +218,7 @@ void TranscriptView::arrange() {
         item.height = height;
         item.measured = true;
       }
-      top += item.height + space::kL;
+      top += item.height + kGap;
     }
     if (!changed && pass > 0) break;
   }
@@ -232,11 +235,12 @@ void TranscriptView::arrange() {
       if (far && !item.view->holdsFocus() && !item.view->isEditing()) {
         dropView(item);
       } else {
-        item.view->setGeometry(left, top, width, item.height);
+        item.view->setGeometry(left - MessageView::kSideMargin, top,
+                               width + 2 * MessageView::kSideMargin, item.height);
         item.view->show();
       }
     }
-    top += item.height + space::kL;
+    top += item.height + kGap;
   }
   rememberAnchor();
   m_arranging = false;
@@ -246,7 +250,7 @@ void TranscriptView::rememberAnchor() {
   const int scroll = verticalScrollBar()->value();
   int top = space::kXl;
   for (std::size_t i = 0; i < m_items.size(); ++i) {
-    const int bottom = top + m_items[i].height + space::kL;
+    const int bottom = top + m_items[i].height + kGap;
     if (bottom > scroll || i + 1 == m_items.size()) {
       m_anchor = static_cast<int>(i);
       m_anchorOffset = scroll - top;

@@ -58,7 +58,7 @@ void MarkdownRenderer::Parser::parse(const QByteArray& utf8) {
 }
 
 double MarkdownRenderer::Parser::leftMargin() const {
-  return static_cast<double>(lists.size()) * space::kXl + quotes * space::kL;
+  return static_cast<double>(lists.size()) * (space::kXl + space::kXs) + quotes * space::kL;
 }
 
 void MarkdownRenderer::Parser::openBlock() {

@@ -12,7 +12,7 @@ constexpr qsizetype kLongParagraph = 1500;
 /// Beyond this one a construct that is left open no longer prevents the cut.
 constexpr qsizetype kHugeParagraph = 4 * kLongParagraph;
 /// Rows of one table before it is begun anew.
-constexpr int kLongTable = 48;
+constexpr int kLongTable = 24;
 /// So many characters of a line tell what kind of line it is (the longest list marker has 10).
 constexpr qsizetype kTellingPrefix = 16;
 
