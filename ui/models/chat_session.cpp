@@ -360,6 +360,12 @@ std::optional<GenerationRequest> ChatSession::effectiveRequest() const {
 
 void ChatSession::measure() {
   if (!m_engine.model() || isAnswering() || m_loading) return;
+  if (m_tree->empty()) {
+    m_contextTokens = 0;
+    m_contextLimit = m_engine.model()->maxContext;
+    Q_EMIT contextMeasured(m_contextTokens, m_contextLimit);
+    return;
+  }
   m_engine.measure(static_cast<quint64>(m_conversation), messagesTo(m_tree->leaf()));
 }
 
