@@ -152,6 +152,9 @@ Id ChatSession::addMessage(profile::Role role, Id parent, const QString& text, M
   message.role = role;
   message.content = text.toStdString();
   message.state = state;
+  if (state == MessageState::kStreaming && m_engine.model()) {
+    message.metrics = nlohmann::json({{"model", m_engine.model()->name.toStdString()}}).dump();
+  }
   message = m_chats.add(std::move(message));
   // Within the branch on show only what is below `parent` changes.
   const bool atEnd = m_tree->leaf() == parent;
