@@ -77,7 +77,7 @@ Json result_json(session::Model& model, const session::BenchOptions& options,
                     {"packed_bytes", result.packed_bytes},
                     {"owned_bytes", result.owned_bytes},
                     {"kv_bytes", result.kv_bytes}};
-  json["peak_rss_bytes"] = peak_rss_bytes();
+  json["peak_rss_bytes"] = result.peak_rss_bytes;
   json["options"] = {{"prefill", options.prefill},
                      {"decode", options.decode},
                      {"depth", options.depth},
@@ -159,7 +159,9 @@ Command bench_command() {
           "Measures how fast prompts are read and tokens are written, and compares with what the "
           "machine "
           "reaches on a plain read of memory and on the library's own matrix products of the same "
-          "shapes. Speeds are means over the repeats with their standard deviation.",
+          "shapes (weights that fit the caches can pass 100 % of the former). Speeds are means "
+          "over the "
+          "repeats with their standard deviation.",
           {model_positional()},
           {kOptions, run_options()},
           {{"haq bench --json", "the demo model"},

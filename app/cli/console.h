@@ -54,7 +54,4 @@ void print_error(const std::string& what, const std::string& why, const std::str
 /// What to do about an error that brings no advice of its own.
 std::string advice_for(const Error& error);
 
-/// Highest resident memory of this process so far, in bytes.
-std::uint64_t peak_rss_bytes();
-
 }  // namespace haq::cli

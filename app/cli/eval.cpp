@@ -83,7 +83,7 @@ Json result_json(session::Model& model, const session::EvaluateResult& result) {
   json["interval_method"] = result.interval_method;
   json["seconds"] = result.seconds;
   json["model"] = model_json(model);
-  json["peak_rss_bytes"] = peak_rss_bytes();
+  json["peak_rss_bytes"] = session::peak_rss_bytes();
   return json;
 }
 

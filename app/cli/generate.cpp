@@ -83,7 +83,7 @@ Json result_json(session::Model& model, const session::GenerateResult& result,
   json["sampling"]["max_tokens"] = options.max_tokens;
   json["sampling"]["stop"] = options.stop;
   json["model"] = model_json(model);
-  json["peak_rss_bytes"] = peak_rss_bytes();
+  json["peak_rss_bytes"] = session::peak_rss_bytes();
   return json;
 }
 

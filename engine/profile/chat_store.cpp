@@ -68,20 +68,12 @@ const std::vector<std::string>& ChatStore::notices() const {
 }
 
 void ChatStore::recover() {
-  std::vector<std::pair<Id, std::string>> unfinished;
+  std::vector<Id> unfinished;
   {
-    Statement rows =
-        file_->database.prepare("SELECT id, metrics FROM messages WHERE state = 'streaming'");
-    while (rows.step()) unfinished.emplace_back(rows.integer(0), rows.text(1));
+    Statement rows = file_->database.prepare("SELECT id FROM messages WHERE state = 'streaming'");
+    while (rows.step()) unfinished.push_back(rows.integer(0));
   }
-  for (auto& [id, metrics] : unfinished) {
-    try {
-      check_json_object(metrics, "metrics");
-    } catch (const Error&) {
-      metrics = "{}";  // one damaged field must not keep the user from everything else
-    }
-    finish(id, MessageState::kInterrupted, metrics);
-  }
+  for (const Id id : unfinished) finish(id, MessageState::kInterrupted, "{}");
 }
 
 void ChatStore::check_changed(const char* kind, Id id) {

@@ -2,10 +2,13 @@
 #include "engine/session/bench.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <map>
 
 #include "engine/base/error.h"
 #include "engine/device/host/roofline.h"
+#include "engine/session/bench_kernels.h"
 #include "engine/session/bench_shapes.h"
 
 namespace haq::session {
@@ -168,30 +171,59 @@ class Bench {
 
   /// The best the machine does on the same work: a plain read, and the library's own products.
   void compare_with_machine() {
+    result_.peak_rss_bytes = peak_rss_bytes();  // what follows needs memory of its own
+    report("measuring memory bandwidth");
+    MachinePeaks peaks;
+    peaks.read_gb_per_s = device::read_bandwidth_gb_s(model_.threads());
+    result_.read_gb_per_s = peaks.read_gb_per_s;
     if (result_.weight_gb_per_s > 0) {
-      report("measuring memory bandwidth");
-      result_.read_gb_per_s = device::read_bandwidth_gb_s(model_.threads());
       result_.decode_share = result_.weight_gb_per_s / result_.read_gb_per_s;
-      add_row("decode: weights", "GB/s", result_.weight_gb_per_s, result_.read_gb_per_s);
+      add_row("decode: all weights", "GB/s", result_.weight_gb_per_s, result_.read_gb_per_s);
     }
+    std::map<std::array<std::int64_t, 3>, double> known;
+    peaks.gemm_gops = [&](const GemmShape& shape) {
+      const auto [entry, added] = known.try_emplace({shape.m, shape.n, shape.k}, 0.0);
+      if (added) entry->second = library_rate(shape);
+      return entry->second;
+    };
     for (PrefillSpeed& speed : result_.prefill) {
-      const double peak = library_gops(std::min(speed.tokens, model_.prefill_chunk()));
+      const double peak = library_gops(std::min(speed.tokens, model_.prefill_chunk()), peaks);
       if (peak == 0) continue;
       speed.share = speed.gops / peak;
-      add_row(fmt::format("prefill {}: linear layers", speed.tokens), "GOPS", speed.gops, peak);
+      add_row(fmt::format("prefill {}: all linear layers", speed.tokens), "GOPS", speed.gops, peak);
+    }
+    if (result_.prefill.empty()) return;
+    const int tokens = std::min(result_.prefill.back().tokens, model_.prefill_chunk());
+    for (const GemmShape& shape : prefill_shapes(model_.checkpoint().config(), tokens)) {
+      report("measuring kernels alone");
+      cancel_.check();
+      for (RooflineRow& row : linear_kernel_rows(model_.decoder().device(), path(), shape, peaks)) {
+        result_.roofline.push_back(std::move(row));
+      }
     }
   }
 
-  /// Rate of the library over all products of a chunk, each at its own rate. 0 where it has no fast
-  /// product for this arithmetic.
-  double library_gops(int tokens) {
-    if (!model_.decoder().int8() && model_.decoder().compute() == nn::Compute::kFp32) return 0;
+  device::LinearPath path() const {
+    if (model_.decoder().int8()) return device::LinearPath::kInt8;
+    return model_.decoder().compute() == nn::Compute::kFp32 ? device::LinearPath::kFixedOrder
+                                                            : device::LinearPath::kLibrary16;
+  }
+
+  /// Rate of the library for one product in the model's arithmetic; 0 where it has no fast one.
+  double library_rate(const GemmShape& shape) const {
+    if (path() == device::LinearPath::kFixedOrder) return 0;
+    const auto rate =
+        path() == device::LinearPath::kInt8 ? device::gemm_int8_gops : device::gemm_bf16_gflops;
+    return rate(shape.m, shape.n, shape.k, model_.threads());
+  }
+
+  /// Rate of the library over all products of a chunk, each at its own rate.
+  double library_gops(int tokens, const MachinePeaks& peaks) {
     double operations = 0, seconds = 0;
     for (const GemmShape& shape : prefill_shapes(model_.checkpoint().config(), tokens)) {
       report("measuring the library's matrix products");
       cancel_.check();
-      const auto rate = model_.decoder().int8() ? device::gemm_int8_gops : device::gemm_bf16_gflops;
-      const double gops = rate(shape.m, shape.n, shape.k, model_.threads());
+      const double gops = peaks.gemm_gops(shape);
       if (gops <= 0) return 0;
       operations += shape.operations();
       seconds += shape.operations() / (gops * 1e9);

@@ -44,7 +44,8 @@ struct BenchResult {
   double decode_share = 0;   ///< weight_gb_per_s / read_gb_per_s
   std::vector<RooflineRow> roofline;
   std::size_t mapped_bytes = 0, packed_bytes = 0, owned_bytes = 0, kv_bytes = 0;
-  bool cancelled = false;  ///< stopped early: what was measured so far
+  std::uint64_t peak_rss_bytes = 0;  ///< highest resident memory while the model worked
+  bool cancelled = false;            ///< stopped early: what was measured so far
 };
 
 /// Measures prefill and decode speed on random ids, greedy argmax in the loop as in generation, and

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <sys/resource.h>
+
 #include <charconv>
 #include <fstream>
 #include <optional>
@@ -57,6 +59,12 @@ std::uint64_t available_memory() {
   const auto group = group_available();
   if (kernel && group) return std::min(*kernel, *group);
   return kernel.value_or(group.value_or(0));
+}
+
+std::uint64_t peak_rss_bytes() {
+  struct rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 std::string format_bytes(std::uint64_t bytes) {

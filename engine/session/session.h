@@ -78,6 +78,9 @@ class Model {
 /// that can be dropped included) and what the control group leaves. 0: not known.
 std::uint64_t available_memory();
 
+/// Highest resident memory of this process so far, in bytes.
+std::uint64_t peak_rss_bytes();
+
 /// Refuses (kOutOfMemory, with every term in the message) when `estimate` exceeds `available`; an
 /// unknown `available` (0) lets everything pass.
 void check_memory(const model::MemoryEstimate& estimate, std::uint64_t available,

@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "engine/profile/chat_store.h"
 #include "tests/cli/json_checks.h"
 #include "tests/support/paths.h"
 #include "tests/support/tensor_file.h"
@@ -201,6 +202,48 @@ TEST(Commands, ManualPages) {
   const std::string text((std::istreambuf_iterator<char>(page)), {});
   EXPECT_THAT(text, testing::StartsWith(".TH HAQ\\-GENERATE 1"));
   EXPECT_THAT(text, HasSubstr("\\fB\\-\\-max\\-tokens\\fR \\fIN\\fR"));
+}
+
+TEST(Commands, ChatsListShowExportDelete) {
+  const TempDir folder;
+  const std::string db = (folder.path() / "haq.db").string();
+  profile::Id id = 0;
+  {
+    profile::ChatStore store = profile::ChatStore::open(db);
+    profile::Conversation conversation;
+    conversation.title = "About a dog";
+    id = store.add(conversation);
+    profile::Message question;
+    question.conversation = id;
+    question.content = "Who is Rex?";
+    const profile::Id asked = store.add(question);
+    profile::Message answer;
+    answer.conversation = id;
+    answer.parent = asked;
+    answer.role = profile::Role::kAssistant;
+    answer.content = "A good dog.";
+    store.add(answer);
+  }
+  const std::string number = std::to_string(id);
+  const json listed = run_json({"chats", "--db", db}).at("chats");
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed.at(0).at("title"), "About a dog");
+  EXPECT_EQ(listed.at(0).at("id"), id);
+  EXPECT_EQ(run_json({"chats", "list", "--search", "good", "--db", db}).at("chats").size(), 1U);
+  EXPECT_EQ(run_json({"chats", "list", "--search", "zebra", "--db", db}).at("chats").size(), 0U);
+  EXPECT_THAT(run_haq({"chats", "show", number, "--db", db}).out, HasSubstr("A good dog."));
+  EXPECT_TRUE(run_json({"chats", "show", number, "--db", db}).contains("messages"));
+  const std::string out = (folder.path() / "talk.html").string();
+  EXPECT_EQ(run_haq({"chats", "export", number, "--format", "html", "--out", out, "--db", db}).code,
+            0);
+  std::ifstream page(out);
+  EXPECT_THAT(std::string((std::istreambuf_iterator<char>(page)), {}), HasSubstr("Who is Rex?"));
+  expect_failure(run_haq({"chats", "show", "99", "--db", db}), 1);
+  EXPECT_TRUE(run_json({"chats", "delete", number, "--db", db}).at("deleted").get<bool>());
+  EXPECT_EQ(run_json({"chats", "--db", db}).at("chats").size(), 0U);
+  // Still in the bin; for good means gone.
+  EXPECT_EQ(run_haq({"chats", "delete", number, "--forever", "--db", db}).code, 0);
+  expect_failure(run_haq({"chats", "show", number, "--db", db}), 1);
 }
 
 TEST(Commands, ChatsOfAnEmptyHome) {

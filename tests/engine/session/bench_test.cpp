@@ -27,6 +27,15 @@ TEST(Bench, ReportsEveryMeasurement) {
   EXPECT_GT(found.weight_bytes_per_token, 0U);
   EXPECT_EQ(found.weight_gb_per_s, 0);  // no plain figure for a batch
   EXPECT_GT(found.kv_bytes, 0U);
+  EXPECT_GT(found.peak_rss_bytes, std::uint64_t{1} << 20);
+  // In fp32 mode the library has no product to compare with; one row can still be held against a
+  // read.
+  EXPECT_FALSE(found.roofline.empty());
+  for (const RooflineRow& row : found.roofline) {
+    EXPECT_EQ(row.unit, "GB/s");
+    EXPECT_GT(row.reached, 0);
+    EXPECT_DOUBLE_EQ(row.share, row.reached / row.peak);
+  }
   EXPECT_FALSE(found.cancelled);
 }
 
