@@ -130,7 +130,9 @@ Value Interpreter::call(const Value& callee, Arguments& arguments) {
   if (!callee.is_object() || !callee.object()->callable()) {
     fail_value("'{}' object is not callable", type_name(callee));
   }
-  const ObjectPtr function = callee.object();  // keeps it alive while it runs
+  // A copy: the call may overwrite the variable that holds the function.
+  const ObjectPtr function =
+      callee.object();  // NOLINT(performance-unnecessary-copy-initialization)
   return function->call(*this, arguments);
 }
 

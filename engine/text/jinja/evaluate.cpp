@@ -145,6 +145,7 @@ Value Interpreter::eval_slice(const Value& object, const Expr& slice) {
   }
   if (object.is_string()) {
     std::vector<Str> parts;
+    parts.reserve(picked.size());
     for (const Value& part : picked) parts.push_back(part.str());
     return join(parts, Str());
   }
@@ -195,6 +196,7 @@ Value Interpreter::eval_filter(const Expr& expr, const Value* block_input) {
   // Inside a filter block the innermost filter has no input of its own.
   Value input;
   if (!expr.args[0]) {
+    if (block_input == nullptr) fail(ErrorCode::kInternal, "a filter without an input");
     input = *block_input;
   } else if (block_input != nullptr && expr.args[0]->kind == Expr::Kind::kFilter) {
     input = eval_filter(*expr.args[0], block_input);

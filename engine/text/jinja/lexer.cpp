@@ -248,7 +248,7 @@ class Lexer {
 
   void lex_number() {
     const char marker = peek(at_ + 1);
-    std::size_t end = at_;
+    std::size_t end = 0;
     bool is_float = false;
     if (text_[at_] == '0' && (marker == 'x' || marker == 'X' || marker == 'o' || marker == 'O' ||
                               marker == 'b' || marker == 'B')) {

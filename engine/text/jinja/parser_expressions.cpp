@@ -131,11 +131,14 @@ ExprPtr Parser::parse_binary(int level) {
     const auto& operators = kLevels[level];
     const auto* op = std::find(std::begin(operators), std::end(operators), current().text);
     if (op == std::end(operators)) break;
-    ExprPtr parent = make(Expr::Kind::kBinary);
-    parent->name = *op;
+    const int line = current().line;
     ++at_;
+    ExprPtr right = operand();
+    ExprPtr parent = make(Expr::Kind::kBinary);
+    parent->line = line;
+    parent->name = *op;
     add(*parent, std::move(node));
-    add(*parent, operand());
+    add(*parent, std::move(right));
     node = std::move(parent);
   }
   return node;

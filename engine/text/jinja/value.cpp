@@ -50,7 +50,7 @@ List::List(std::vector<Value> the_items, Type the_type, const char* the_type_nam
   check_depth(depth);
 }
 
-Dict::Dict(std::vector<std::pair<Value, Value>> the_entries)
+Dict::Dict(std::vector<std::pair<Value, Value>>&& the_entries)
     : lease(sizeof(Dict) + the_entries.size() * (sizeof(std::pair<Value, Value>) + 64)) {
   charge(1 + the_entries.size());
   entries.reserve(the_entries.size());

@@ -118,7 +118,7 @@ struct Dict {
 
   /// Later entries with an equal key replace earlier ones (and keep their place). Throws for a key
   /// that cannot be hashed.
-  explicit Dict(std::vector<std::pair<Value, Value>> the_entries);
+  explicit Dict(std::vector<std::pair<Value, Value>>&& the_entries);
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;
 
