@@ -183,7 +183,7 @@ void ChatPage::makeActions() {
           [this] { m_panel->exportSelected(profile::ExportFormat::kHtml); });
   command(tr("Export as JSON"), of(Icon::kExport), {},
           [this] { m_panel->exportSelected(profile::ExportFormat::kJson); });
-  command(tr("System prompt and sampling"), of(Icon::kSliders), QKeySequence(tr("Ctrl+Shift+P")),
+  command(tr("System prompt and sampling"), of(Icon::kSliders), QKeySequence(tr("Ctrl+Shift+S")),
           [this] { showSheet(m_sheet->isHidden()); });
 }
 

@@ -19,7 +19,4 @@ std::vector<ModelEntry> scanModels(const ScanRequest& request, const CancelToken
 /// Name of a model folder for people; in the Hugging Face cache "org/name".
 QString modelDisplayName(const QString& folder);
 
-/// Describes one folder (empty: the demo model).
-ModelEntry describeModel(const QString& folder, int prefillChunk);
-
 }  // namespace haq::ui

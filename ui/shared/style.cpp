@@ -215,6 +215,16 @@ void QuietStyle::drawControl(ControlElement element, const QStyleOption* option,
         }
       }
       break;
+    case CE_HeaderLabel:
+      if (const auto* header = qstyleoption_cast<const QStyleOptionHeader*>(option)) {
+        QStyleOptionHeader copy(*header);
+        copy.rect.adjust(space::kXs, 0, -space::kXs, 0);
+        copy.palette.setColor(QPalette::ButtonText, theme().color(Role::kMuted));
+        painter->setFont(theme().font(FontRole::kSmall));
+        QProxyStyle::drawControl(element, &copy, painter, widget);
+        return;
+      }
+      break;
     case CE_HeaderSection:
       painter->fillRect(option->rect, theme().color(Role::kWindow));
       painter->fillRect(QRect(option->rect.left(), option->rect.bottom(), option->rect.width(), 1),
@@ -325,11 +335,13 @@ QSize QuietStyle::sizeFromContents(ContentsType type, const QStyleOption* option
       break;
     case CT_ComboBox:
     case CT_LineEdit:
-    case CT_SpinBox:
       result += QSize(space::kXs, space::kXs);
       break;
     case CT_MenuItem:
       result += QSize(0, space::kXs);
+      break;
+    case CT_HeaderSection:
+      result += QSize(space::kM, space::kS);
       break;
     default:
       return result;

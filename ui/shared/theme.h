@@ -79,6 +79,8 @@ class Theme : public QObject {
   /// 0.5 to 3, on top of the system's font size.
   void setFontScale(double scale);
   double fontScale() const { return m_fontScale; }
+  /// A length that belongs to text (icons, rows, columns) at the present font scale.
+  int scaled(int pixels) const { return qRound(pixels * m_fontScale); }
 
   QColor color(Role role) const { return tableColor(role, m_dark); }
   /// The text colour at 12 %, laid over `base`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/shared/widgets.h"
 
+#include <QEvent>
 #include <QHBoxLayout>
 #include <QPainter>
 #include <QPushButton>
@@ -69,6 +70,8 @@ Icon bannerIcon(Banner::Kind kind) {
 TextLabel::TextLabel(const QString& text, FontRole font, Role color, QWidget* parent)
     : QLabel(text, parent), m_font(font), m_color(color) {
   setTextFormat(Qt::PlainText);
+  // Inside a scroll area the inherited role would be another one, which restyle() does not set.
+  setForegroundRole(QPalette::WindowText);
   connect(&Theme::instance(), &Theme::changed, this, &TextLabel::restyle);
   restyle();
 }
@@ -100,19 +103,19 @@ Chip::Chip(QWidget* parent) : QToolButton(parent) {
   setPopupMode(QToolButton::InstantPopup);
   setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
   setFocusPolicy(Qt::TabFocus);
-  setIconSize({kIconSide, kIconSide});
 }
 
 QSize Chip::sizeHint() const {
   const QFontMetrics metrics(font());
-  int width = metrics.horizontalAdvance(text()) + 2 * space::kM;
-  if (!icon().isNull()) width += kIconSide + space::kS;
+  int width = metrics.horizontalAdvance(text()) + 2 * space::kM + 2;
+  if (!icon().isNull()) width += Theme::instance().scaled(kIconSide) + space::kS;
   if (menu() != nullptr) width += space::kM + space::kXs;
   return {width, std::max(metrics.height() + 2 * space::kXs, kHitTarget + space::kXs)};
 }
 
 QSize Chip::minimumSizeHint() const {
-  return {6 * space::kXl, sizeHint().height()};
+  // A chip with a menu shows a name that may be long and can be shortened; a command cannot.
+  return menu() == nullptr ? sizeHint() : QSize(6 * space::kXl, sizeHint().height());
 }
 
 void Chip::paintEvent(QPaintEvent*) {
@@ -132,7 +135,8 @@ void Chip::paintEvent(QPaintEvent*) {
   if (hasFocus()) paintFocusRing(painter, rect(), radius);
   QRect inner = rect().adjusted(space::kM, 0, -space::kM, 0);
   if (!icon().isNull()) {
-    const QRect square(inner.left(), inner.center().y() - kIconSide / 2 + 1, kIconSide, kIconSide);
+    const int side = theme.scaled(kIconSide);
+    const QRect square(inner.left(), inner.center().y() - side / 2 + 1, side, side);
     icon().paint(&painter, square, Qt::AlignCenter, isEnabled() ? QIcon::Normal : QIcon::Disabled);
     inner.setLeft(square.right() + 1 + space::kS);
   }
@@ -150,11 +154,18 @@ void Chip::paintEvent(QPaintEvent*) {
 QToolButton* iconButton(Icon which, const QString& name, QWidget* parent) {
   auto* button = new QToolButton(parent);
   button->setIcon(icon(which));
-  button->setIconSize({kIconSide, kIconSide});
+  const auto resize = [button] {
+    const Theme& theme = Theme::instance();
+    button->setIconSize({theme.scaled(kIconSide), theme.scaled(kIconSide)});
+    const int side = std::max(theme.scaled(kHitTarget + space::kXs), kHitTarget);
+    button->setMinimumSize(side, side);
+  };
+  QObject::connect(&Theme::instance(), &Theme::changed, button, resize);
+  resize();
   button->setAutoRaise(true);
   button->setToolTip(name);
   button->setAccessibleName(name);
-  button->setMinimumSize(kHitTarget + space::kXs, kHitTarget + space::kXs);
+
   button->setFocusPolicy(Qt::TabFocus);
   return button;
 }
@@ -261,6 +272,31 @@ QPushButton* EmptyState::addButton(const QString& text, bool primary) {
   QPushButton* button = pushButton(text, primary, this);
   m_buttons->addWidget(button);
   return button;
+}
+
+FittingScroll::FittingScroll(QWidget* content, QWidget* parent) : QScrollArea(parent) {
+  setFrameShape(QFrame::NoFrame);
+  setWidgetResizable(true);
+  setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+  setWidget(content);
+  // Lets the surface below shine through.
+  content->setAutoFillBackground(false);
+  viewport()->setAutoFillBackground(false);
+  setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Maximum);
+  content->installEventFilter(this);
+}
+
+bool FittingScroll::eventFilter(QObject* watched, QEvent* event) {
+  if (watched == widget() && event->type() == QEvent::LayoutRequest) updateGeometry();
+  return QScrollArea::eventFilter(watched, event);
+}
+
+QSize FittingScroll::sizeHint() const {
+  return widget()->sizeHint() + QSize(0, 2);
+}
+
+QSize FittingScroll::minimumSizeHint() const {
+  return {widget()->minimumSizeHint().width(), 4 * space::kXl};
 }
 
 ElidedLabel::ElidedLabel(FontRole font, Role color, QWidget* parent)

@@ -3,6 +3,7 @@
 
 #include <QFrame>
 #include <QLabel>
+#include <QScrollArea>
 #include <QToolButton>
 
 #include "ui/shared/icons.h"
@@ -96,6 +97,18 @@ class EmptyState : public QWidget {
   TextLabel* m_title;
   TextLabel* m_text;
   QHBoxLayout* m_buttons;
+};
+
+/// A scroll area that wants to be as tall as its content and scrolls only when it cannot be.
+class FittingScroll : public QScrollArea {
+  Q_OBJECT
+ public:
+  explicit FittingScroll(QWidget* content, QWidget* parent = nullptr);
+  QSize sizeHint() const override;
+  QSize minimumSizeHint() const override;
+
+ protected:
+  bool eventFilter(QObject* watched, QEvent* event) override;
 };
 
 /// Shortens a label's text in the middle to the width it gets; the whole text is the tool tip.

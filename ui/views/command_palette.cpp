@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kWidth = 560;
 constexpr int kRows = 10;
-constexpr int kIconSide = 16;
+constexpr int kIcon = 16;
 
 class CommandDelegate : public QStyledItemDelegate {
  public:
@@ -37,13 +37,13 @@ class CommandDelegate : public QStyledItemDelegate {
     if (selected) {
       paintPanel(*painter, row, theme.tint(Role::kAccent, Role::kRaised, 0.18), {}, kRadius);
     }
+    const int side = theme.scaled(kIcon);
     QRect inner = row.adjusted(space::kS, 0, -space::kS, 0);
     const auto icon = index.data(Qt::DecorationRole).value<QIcon>();
     if (!icon.isNull()) {
-      icon.paint(painter,
-                 QRect(inner.left(), inner.center().y() - kIconSide / 2 + 1, kIconSide, kIconSide));
+      icon.paint(painter, QRect(inner.left(), inner.center().y() - side / 2 + 1, side, side));
     }
-    inner.setLeft(inner.left() + kIconSide + space::kS);
+    inner.setLeft(inner.left() + side + space::kS);
     painter->setFont(theme.font(FontRole::kSmall));
     painter->setPen(theme.color(Role::kMuted));
     const QString keys = index.data(ActionModel::kShortcut).toString();
@@ -101,15 +101,15 @@ CommandPalette::CommandPalette(QWidget* parent)
 
 void CommandPalette::popUp() {
   const QWidget* over = parentWidget();
-  const int width =
-      std::min(kWidth * QFontMetrics(font()).height() / 16, over->width() - 2 * space::kXl);
-  const int row = std::max(m_list->sizeHintForRow(0), kHitTarget);
-  const int height = std::min(m_field->sizeHint().height() + kRows * row + 4 * space::kS,
-                              over->height() - 3 * space::kXl);
+  const int width = std::min(Theme::instance().scaled(kWidth), over->width() - 2 * space::kXl);
   m_field->clear();
   filter({});
+  // Whole rows only, as many as there is room for.
+  const int row = std::max(m_list->sizeHintForRow(0), kHitTarget);
+  const int fixed = m_field->sizeHint().height() + 3 * space::kS + 2;
+  const int rows = std::clamp((over->height() - 3 * space::kXl - fixed) / row, 3, kRows);
   const QPoint corner = over->mapToGlobal(QPoint((over->width() - width) / 2, 2 * space::kXl));
-  setGeometry(QRect(corner, QSize(width, height)));
+  setGeometry(QRect(corner, QSize(width, fixed + rows * row)));
   show();
   m_field->setFocus(Qt::PopupFocusReason);
 }

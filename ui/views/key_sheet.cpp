@@ -74,14 +74,16 @@ KeySheet::KeySheet(const QVector<KeyGroup>& groups, QWidget* parent) : QDialog(p
   for (const KeyGroup& group : groups) {
     if (group.keys.isEmpty()) continue;
     const std::size_t shorter = heights[1] < heights[0] ? 1 : 0;
-    sides.at(shorter)->addWidget(block(group));
+    sides.at(shorter)->addWidget(block(group), 0, Qt::AlignTop);
     heights.at(shorter) += group.keys.size() + 2;
   }
   for (QVBoxLayout* side : sides) side->addStretch(1);
   auto* scroll = new QScrollArea;
+  scroll->viewport()->setAutoFillBackground(false);
   scroll->setFrameShape(QFrame::NoFrame);
   scroll->setWidgetResizable(true);
   scroll->setWidget(content);
+  content->setAutoFillBackground(false);
   column->addWidget(scroll, 1);
   QPushButton* close = pushButton(tr("Close"), false, this);
   close->setDefault(true);
@@ -90,6 +92,16 @@ KeySheet::KeySheet(const QVector<KeyGroup>& groups, QWidget* parent) : QDialog(p
   const QSize wanted = content->sizeHint() + QSize(3 * space::kXl, 7 * space::kXl);
   const QSize room = parent->size() - QSize(2 * space::kXl, 2 * space::kXl);
   resize(wanted.boundedTo(room).expandedTo(QSize(480, 320).boundedTo(room)));
+  const QRect over(parent->mapToGlobal(QPoint(0, 0)), parent->size());
+  move(over.center() - rect().center());
+}
+
+void KeySheet::paintEvent(QPaintEvent*) {
+  QPainter painter(this);
+  const Theme& theme = Theme::instance();
+  painter.fillRect(rect(), theme.color(Role::kRaised));
+  painter.setPen(theme.hairline(Role::kRaised));
+  painter.drawRect(rect().adjusted(0, 0, -1, -1));
 }
 
 void KeySheet::keyPressEvent(QKeyEvent* event) {

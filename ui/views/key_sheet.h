@@ -23,6 +23,7 @@ class KeySheet : public QDialog {
 
  protected:
   void keyPressEvent(QKeyEvent* event) override;
+  void paintEvent(QPaintEvent* event) override;
 };
 
 /// The block of a list of actions; those without a shortcut are left out.

@@ -143,15 +143,11 @@ void MainWindow::makeLayout() {
   m_modelBar->setMenuSource([this](QMenu& menu) { fillModelMenu(menu); });
   column->addWidget(m_modelBar);
   auto* banners = new QVBoxLayout;
-  banners->setContentsMargins(space::kM, 0, space::kM, 0);
+  banners->setContentsMargins(space::kM, space::kS, space::kM, 0);
   banners->setSpacing(space::kS);
   m_problem = new Banner(central);
   m_welcome = new Banner(central);
-  for (Banner* banner : {m_problem, m_welcome}) {
-    banners->addWidget(banner);
-    banner->setContentsMargins(0, 0, 0, 0);
-  }
-  column->addSpacing(0);
+  for (Banner* banner : {m_problem, m_welcome}) banners->addWidget(banner);
   column->addLayout(banners);
   m_stack = new QStackedWidget(central);
   column->addWidget(m_stack, 1);
@@ -304,7 +300,10 @@ void MainWindow::showLoadFailure(const QString& message, const QString& hint, bo
     }
     return;
   }
-  report(tr("The model cannot be loaded: %1").arg(message), hint, true);
+  const QString kept =
+      m_engine.model() ? tr(" %1 stays loaded.").arg(m_engine.model()->name) : QString();
+  report(tr("The model cannot be loaded.") + kept,
+         hint.isEmpty() ? message : message + QLatin1Char('\n') + hint, true);
   if (page(QStringLiteral("models")) != nullptr) {
     QPushButton* models = m_problem->addButton(tr("Choose another"));
     connect(models, &QPushButton::clicked, this, [this] {

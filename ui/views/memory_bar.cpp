@@ -56,9 +56,11 @@ void MemoryBar::paintEvent(QPaintEvent*) {
   painter.save();
   painter.setClipPath(outline);
   double x = bar.left();
+  constexpr double kVisible = 2;  // a term that is there is seen, however small
   for (const MemoryTerm& term : m_plan.terms) {
-    const double length =
-        bar.width() * static_cast<double>(term.bytes) / static_cast<double>(scale);
+    if (term.bytes == 0) continue;
+    const double length = std::max(
+        kVisible, bar.width() * static_cast<double>(term.bytes) / static_cast<double>(scale));
     const QRectF part(x, bar.top(), length, bar.height());
     painter.fillRect(part, theme.color(term.color));
     // The reserve is not the model's: hatched, so that it differs by more than its colour.
@@ -87,10 +89,13 @@ void MemoryBar::paintEvent(QPaintEvent*) {
       if (hatch) painter.fillRect(square, QBrush(theme.color(Role::kRaised), Qt::BDiagPattern));
     }
     const QRect text(kSwatch + space::kS, y, width() - kSwatch - space::kS, row);
-    painter.setPen(theme.color(Role::kMuted));
-    painter.drawText(text, Qt::AlignVCenter | Qt::AlignLeft, name);
     painter.setPen(theme.color(Role::kText));
     painter.drawText(text, Qt::AlignVCenter | Qt::AlignRight, figure);
+    const QFontMetrics metrics = painter.fontMetrics();
+    const int room = text.width() - metrics.horizontalAdvance(figure) - space::kM;
+    painter.setPen(theme.color(Role::kMuted));
+    painter.drawText(text, Qt::AlignVCenter | Qt::AlignLeft,
+                     metrics.elidedText(name, Qt::ElideRight, room));
     y += row;
   };
   for (const MemoryTerm& term : m_plan.terms) {

@@ -177,6 +177,7 @@ void ModelDetails::setEntry(const ModelEntry* entry) {
   if (entry == nullptr) {
     m_folder.clear();
     m_model.reset();
+    m_bar->setPlan({});
     return;
   }
   fill(*entry);
@@ -184,8 +185,12 @@ void ModelDetails::setEntry(const ModelEntry* entry) {
 }
 
 void ModelDetails::fill(const ModelEntry& entry) {
+  // After a scan the same model comes again: what is shown stays until it has been opened anew.
+  if (m_folder != entry.folder) {
+    m_model.reset();
+    m_bar->setPlan({});
+  }
   m_folder = entry.folder;
-  m_model.reset();
   m_hasProblem = !entry.problem.isEmpty();
   m_name->setText(entry.name);
   const QString folder =

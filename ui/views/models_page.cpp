@@ -9,7 +9,7 @@
 #include <QPainter>
 #include <QProgressBar>
 #include <QPushButton>
-#include <QSplitter>
+
 #include <QStackedWidget>
 #include <QStyledItemDelegate>
 #include <QTableView>
@@ -24,39 +24,66 @@ namespace haq::ui {
 namespace {
 
 constexpr int kMark = 14;
+constexpr int kTableRows = 3;  ///< that stay visible however large the text is
 
-/// "fits" and its opposites with a mark before them, so that colour is not all that tells.
-class FitDelegate : public QStyledItemDelegate {
+/// Cells with air at both sides and a hairline below.
+class RowDelegate : public QStyledItemDelegate {
  public:
   using QStyledItemDelegate::QStyledItemDelegate;
+
+  QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+    return QStyledItemDelegate::sizeHint(option, index) + QSize(2 * space::kM, 0);
+  }
 
   void paint(QPainter* painter, const QStyleOptionViewItem& option,
              const QModelIndex& index) const override {
     QStyleOptionViewItem item(option);
     initStyleOption(&item, index);
+    const bool selected = item.state & QStyle::State_Selected;
+    const Theme& theme = Theme::instance();
+    if (selected) painter->fillRect(option.rect, theme.tint(Role::kAccent, Role::kRaised, 0.18));
+    painter->fillRect(
+        QRect(option.rect.left(), option.rect.bottom(), option.rect.width(), kHairline),
+        theme.hairline(Role::kRaised));
+    painter->setFont(item.font);
+    painter->setPen(theme.color(Role::kText));
+    const QRect inner = option.rect.adjusted(space::kS, 0, -space::kS, 0);
+    painter->drawText(inner, static_cast<int>(item.displayAlignment),
+                      item.fontMetrics.elidedText(item.text, Qt::ElideMiddle, inner.width()));
+  }
+};
+
+/// "fits" and its opposites with a mark before them, so that colour is not all that tells.
+class FitDelegate : public RowDelegate {
+ public:
+  using RowDelegate::RowDelegate;
+
+  QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+    return RowDelegate::sizeHint(option, index) + QSize(mark() + space::kS, 0);
+  }
+
+  void paint(QPainter* painter, const QStyleOptionViewItem& option,
+             const QModelIndex& index) const override {
+    QStyleOptionViewItem text(option);
+    if (option.state & QStyle::State_Selected) {
+      painter->fillRect(option.rect, Theme::instance().tint(Role::kAccent, Role::kRaised, 0.18));
+    }
+    text.rect.setLeft(text.rect.left() + mark() + space::kS);
+    RowDelegate::paint(painter, text, index);
     const bool fits = index.data(ModelCatalog::kFitsRole).toBool();
     const bool broken = !index.data(ModelCatalog::kProblemRole).toString().isEmpty();
-    const Theme& theme = Theme::instance();
-    const bool selected = item.state & QStyle::State_Selected;
-    const Role role = selected ? Role::kAccentText
-                      : fits   ? Role::kHit
-                      : broken ? Role::kError
-                               : Role::kWarning;
-    const QString text = item.text;
-    item.text.clear();
-    item.widget->style()->drawControl(QStyle::CE_ItemViewItem, &item, painter, item.widget);
-    const QRect inner = option.rect.adjusted(space::kXs, 0, -space::kXs, 0);
+    const QRectF square(option.rect.left() + space::kS,
+                        option.rect.center().y() - mark() / 2.0 + 0.5, mark(), mark());
+    const Role role = fits ? Role::kHit : broken ? Role::kError : Role::kWarning;
     paintIcon(*painter,
               fits     ? Icon::kCheck
               : broken ? Icon::kError
                        : Icon::kWarning,
-              QRectF(inner.left(), inner.center().y() - kMark / 2.0 + 0.5, kMark, kMark),
-              theme.color(role));
-    painter->setPen(theme.color(selected ? Role::kAccentText : Role::kText));
-    painter->setFont(option.font);
-    painter->drawText(inner.adjusted(kMark + space::kS, 0, 0, 0), Qt::AlignVCenter | Qt::AlignLeft,
-                      text);
+              square, Theme::instance().color(role));
   }
+
+ private:
+  static int mark() { return Theme::instance().scaled(kMark); }
 };
 
 }  // namespace
@@ -114,11 +141,12 @@ ModelsPage::ModelsPage(EngineController& engine, Settings& settings, ModelCatalo
   m_table->setTabKeyNavigation(false);
   m_table->setWordWrap(false);
   m_table->verticalHeader()->hide();
-  m_table->verticalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+  m_table->verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
   m_table->horizontalHeader()->setHighlightSections(false);
   m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
   m_table->horizontalHeader()->setSectionResizeMode(ModelCatalog::kName, QHeaderView::Stretch);
   m_table->horizontalHeader()->setMinimumSectionSize(96);
+  m_table->setItemDelegate(new RowDelegate(m_table));
   m_table->setItemDelegateForColumn(ModelCatalog::kFits, new FitDelegate(m_table));
   m_nothing = new EmptyState(Icon::kSearch, tr("No model matches"),
                              tr("Clear the filter, or add a folder that holds models."));
@@ -128,16 +156,18 @@ ModelsPage::ModelsPage(EngineController& engine, Settings& settings, ModelCatalo
   m_details = new ModelDetails(engine, settings, catalog);
   auto* card = new Card;
   auto* cardLayout = new QVBoxLayout(card);
-  cardLayout->setContentsMargins(0, 0, 0, 0);
-  cardLayout->addWidget(m_details);
-  auto* split = new QSplitter(Qt::Vertical);
-  split->setChildrenCollapsible(false);
-  split->setHandleWidth(space::kM);
-  split->addWidget(m_area);
-  split->addWidget(card);
-  split->setStretchFactor(0, 1);
-  column->addWidget(split, 1);
+  cardLayout->setContentsMargins(1, 1, 1, 1);
+  cardLayout->addWidget(new FittingScroll(m_details));
+  column->addWidget(m_area, 1);
+  column->addWidget(card);
   setFocusProxy(m_table);
+  const auto restyle = [this] {
+    const int row = QFontMetrics(Theme::instance().font(FontRole::kBody)).height() + space::kM;
+    m_table->verticalHeader()->setDefaultSectionSize(row);
+    m_table->setMinimumHeight((kTableRows + 1) * row);
+  };
+  connect(&Theme::instance(), &Theme::changed, this, restyle);
+  restyle();
 
   connect(m_details, &ModelDetails::loadRequested, this, &ModelsPage::loadRequested);
   connect(m_filter, &QLineEdit::textChanged, this, [this](const QString& text) {

@@ -13,8 +13,13 @@
 namespace haq::ui {
 
 namespace {
-constexpr int kIconSide = 20;
+constexpr int kIcon = 20;
 constexpr int kBar = 3;
+constexpr int kMinWidth = 68;
+
+int iconSide() {
+  return Theme::instance().scaled(kIcon);
+}
 }  // namespace
 
 RailButton::RailButton(Icon icon, QAction* action, QWidget* parent)
@@ -29,6 +34,7 @@ RailButton::RailButton(Icon icon, QAction* action, QWidget* parent)
   setAccessibleName(name);
   setToolTip(name + QStringLiteral("  (") + ActionModel::shortcutText(*action) + QLatin1Char(')'));
   setChecked(action->isChecked());
+  connect(&Theme::instance(), &Theme::changed, this, &QWidget::updateGeometry);
   connect(action, &QAction::toggled, this, &QAbstractButton::setChecked);
   connect(this, &QAbstractButton::clicked, action, [this, action] {
     action->trigger();
@@ -38,8 +44,8 @@ RailButton::RailButton(Icon icon, QAction* action, QWidget* parent)
 
 QSize RailButton::sizeHint() const {
   const QFontMetrics metrics(Theme::instance().font(FontRole::kSmall));
-  return {std::max(metrics.horizontalAdvance(text()) + 2 * space::kM, 68),
-          kIconSide + metrics.height() + 2 * space::kS + space::kXs};
+  return {std::max(metrics.horizontalAdvance(text()) + 2 * space::kM, kMinWidth),
+          iconSide() + metrics.height() + 2 * space::kS + space::kXs};
 }
 
 void RailButton::paintEvent(QPaintEvent*) {
@@ -60,12 +66,13 @@ void RailButton::paintEvent(QPaintEvent*) {
   const QColor color = theme.color(isChecked() ? Role::kText : Role::kMuted);
   const QFont font = theme.font(FontRole::kSmall);
   const int textHeight = QFontMetrics(font).height();
-  const int top = card.top() + (card.height() - kIconSide - textHeight - 2) / 2;
-  paintIcon(painter, m_icon,
-            QRectF(rect().center().x() - kIconSide / 2.0 + 0.5, top, kIconSide, kIconSide), color);
+  const int side = iconSide();
+  const int top = card.top() + (card.height() - side - textHeight - 2) / 2;
+  paintIcon(painter, m_icon, QRectF(rect().center().x() - side / 2.0 + 0.5, top, side, side),
+            color);
   painter.setFont(font);
   painter.setPen(color);
-  painter.drawText(QRect(0, top + kIconSide + 2, width(), textHeight), Qt::AlignCenter, text());
+  painter.drawText(QRect(0, top + side + 2, width(), textHeight), Qt::AlignCenter, text());
 }
 
 Rail::Rail(QWidget* parent) : QWidget(parent), m_top(new QVBoxLayout), m_bottom(new QVBoxLayout) {
