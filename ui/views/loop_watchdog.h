@@ -25,10 +25,11 @@ class LoopWatchdog {
     m_timer.start();
   }
 
-  /// Longest stall since the last call, in milliseconds.
+  /// Longest stall since the last call, in milliseconds; measuring begins anew.
   double takeLongest() {
     const double longest = std::max(0.0, m_longest);
     m_longest = 0;
+    m_last = static_cast<double>(m_clock.nsecsElapsed()) / 1e6;
     return longest;
   }
 

@@ -174,7 +174,7 @@ class EngineControllerTest : public QObject {
     m_engine->generate(request);
     QTRY_COMPARE_WITH_TIMEOUT(heard.finished.size(), std::size_t{1}, kAnswerMs);
     QCOMPARE(heard.finished[0].second.finish, Finish::kError);
-    QVERIFY(heard.finished[0].second.error.contains(QStringLiteral("top_p")));
+    QVERIFY(heard.finished[0].second.error.contains(QStringLiteral("top")));
   }
 
   void aBadFolderIsRefusedAndTheModelStays() {

@@ -129,6 +129,8 @@ class WindowTest : public QObject {
       QTRY_COMPARE(window().currentPage(), QStringLiteral("models"));
       QVERIFY(!window().palette().isVisible());
     }
+    window().activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(&window()));
     QTest::keyClick(&window(), Qt::Key_P, Qt::ControlModifier | Qt::ShiftModifier);
     QTRY_VERIFY(window().palette().isVisible());
     QTest::keyClick(&window().palette().field(), Qt::Key_Escape);
@@ -163,15 +165,15 @@ class WindowTest : public QObject {
   void colourModeFollowsTheSetting() {
     openLoaded();
     m_studio->settings().setValue("appearance.theme", QStringLiteral("dark"));
-    QCOMPARE(window().QWidget::palette().color(QPalette::Window),
-             Theme::tableColor(Role::kWindow, true));
+    QTRY_COMPARE(window().QWidget::palette().color(QPalette::Window),
+                 Theme::tableColor(Role::kWindow, true));
     auto* box = m_studio->settingsPage().findChild<QComboBox*>(QStringLiteral("appearance.theme"));
     QVERIFY(box != nullptr);
     QCOMPARE(box->currentData().toString(), QStringLiteral("dark"));
     box->setCurrentIndex(box->findData(QStringLiteral("light")));
     QCOMPARE(m_studio->settings().text("appearance.theme"), QStringLiteral("light"));
-    QCOMPARE(window().QWidget::palette().color(QPalette::Window),
-             Theme::tableColor(Role::kWindow, false));
+    QTRY_COMPARE(window().QWidget::palette().color(QPalette::Window),
+                 Theme::tableColor(Role::kWindow, false));
   }
 
   void aRefusedModelIsExplainedAndCostsNothing() {
@@ -190,6 +192,9 @@ class WindowTest : public QObject {
     QMimeData data;
     data.setUrls({QUrl::fromLocalFile(m_home->path())});
     haq::write_file_atomically(m_home->filePath(QStringLiteral("config.json")).toStdString(), "{}");
+    QDragEnterEvent enter(QPoint(300, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(&window(), &enter);
+    QVERIFY(enter.isAccepted());
     QDropEvent drop(QPointF(300, 300), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
     QCoreApplication::sendEvent(&window(), &drop);
     QTRY_VERIFY(window().problemBanner().isVisible());
