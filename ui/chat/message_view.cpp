@@ -177,7 +177,7 @@ int MessageView::heightFor(int width) {
 
 int MessageView::arrange(int width, bool apply) {
   const bool user = m_role == profile::Role::kUser;
-  const int button = kHitTarget + space::kXs;
+  const int button = Theme::instance().scaled(kHitTarget + space::kXs);
   int y = 0;
   const auto place = [apply](QWidget* widget, QRect rect) {
     if (apply) widget->setGeometry(rect.translated(kSide, 0));
