@@ -131,8 +131,8 @@ Value Interpreter::call(const Value& callee, Arguments& arguments) {
     fail_value("'{}' object is not callable", type_name(callee));
   }
   // A copy: the call may overwrite the variable that holds the function.
-  const ObjectPtr function =
-      callee.object();  // NOLINT(performance-unnecessary-copy-initialization)
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+  const ObjectPtr function = callee.object();
   return function->call(*this, arguments);
 }
 
