@@ -58,7 +58,11 @@ StudioArguments parseStudioArguments(const QStringList& arguments) {
   platform.setFlags(QCommandLineOption::HiddenFromHelp);
   parser.addOptions({help, version, model, database, page, tour, platform});
   if (!parser.parse(arguments)) return wrongUsage(parser.errorText());
-  if (parser.isSet(help)) return leave(0, parser.helpText());
+  if (parser.isSet(help)) {
+    // Before there is an application the parser does not know the program's name.
+    return leave(0, parser.helpText().replace(QStringLiteral("<executable_name>"),
+                                              QStringLiteral("haq-studio")));
+  }
   if (parser.isSet(version)) return leave(0, QStringLiteral("haq-studio " HAQ_VERSION "\n"));
   if (!parser.positionalArguments().isEmpty()) {
     return wrongUsage(

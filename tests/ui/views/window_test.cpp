@@ -235,6 +235,29 @@ class WindowTest : public QObject {
     }
   }
 
+  void argumentsAreCheckedBeforeAnythingStarts() {
+    const auto parse = [](const QStringList& words) {
+      return parseStudioArguments(QStringList{QStringLiteral("haq-studio")} + words);
+    };
+    QVERIFY(!parse({}).exits);
+    QCOMPARE(parse({QStringLiteral("--page"), QStringLiteral("models")}).options.page,
+             QStringLiteral("models"));
+    QVERIFY(parse({QStringLiteral("--model"), QStringLiteral("x")}).options.model.endsWith("/x"));
+    const StudioArguments help = parse({QStringLiteral("--help")});
+    QVERIFY(help.exits && help.exitCode == 0);
+    QVERIFY(help.message.contains(QStringLiteral("--tour")));
+    QCOMPARE(parse({QStringLiteral("--version")}).exitCode, 0);
+    for (const QStringList& wrong : {QStringList{QStringLiteral("--page"), QStringLiteral("nope")},
+                                     {QStringLiteral("--nope")},
+                                     {QStringLiteral("stray")},
+                                     {QStringLiteral("--tour")},
+                                     {QStringLiteral("--db"), QString()}}) {
+      QVERIFY2(parse(wrong).exits, qPrintable(wrong.join(QLatin1Char(' '))));
+      QCOMPARE(parse(wrong).exitCode, 2);
+      QVERIFY(parse(wrong).message.startsWith(QStringLiteral("haq-studio: ")));
+    }
+  }
+
   void settingsSearchAndReset() {
     open();
     SettingsPage& page = m_studio->settingsPage();
