@@ -6,9 +6,29 @@
 #include <numeric>
 
 namespace haq::ui {
+namespace {
+
+/// A word typed in one piece counts more than the same letters strewn over the text, most of all at
+/// the beginning of a word.
+int wholeWordScore(const QString& text, const QString& pattern) {
+  int score = 0;
+  for (const QString& word : pattern.split(QLatin1Char(' '), Qt::SkipEmptyParts)) {
+    const auto length = static_cast<int>(word.size());
+    int best = 0;
+    for (qsizetype at = text.indexOf(word, 0, Qt::CaseInsensitive); at >= 0;
+         at = text.indexOf(word, at + 1, Qt::CaseInsensitive)) {
+      const bool startsWord = at == 0 || !text.at(at - 1).isLetterOrNumber();
+      best = std::max(best, startsWord ? 12 * length : 8 * length);
+    }
+    score += best;
+  }
+  return score;
+}
+
+}  // namespace
 
 std::optional<int> fuzzyScore(const QString& text, const QString& pattern) {
-  int score = 0;
+  int score = wholeWordScore(text, pattern);
   qsizetype at = 0;
   bool follows = false;
   for (const QChar wanted : pattern) {

@@ -18,6 +18,8 @@ class ActionModelTest : public QObject {
     QVERIFY(!fuzzyScore(QStringLiteral("New conversation"), QStringLiteral("cn w")).has_value());
     QVERIFY(!fuzzyScore(QStringLiteral("New"), QStringLiteral("news")).has_value());
     QCOMPARE(fuzzyScore(QStringLiteral("anything"), QString()), std::optional<int>(0));
+    QVERIFY(*fuzzyScore(QStringLiteral("Regenerate the last answer"), QStringLiteral("ans")) >
+            *fuzzyScore(QStringLiteral("System prompt and sampling"), QStringLiteral("ans")));
   }
 
   void wholeWordsBeatScatteredLetters() {
