@@ -38,6 +38,8 @@ class KeyCap : public TextLabel {
 
 QWidget* block(const KeyGroup& group) {
   auto* widget = new QWidget;
+  // The room that is left belongs below the last group, not between the groups.
+  widget->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Maximum);
   auto* grid = new QGridLayout(widget);
   grid->setContentsMargins(0, 0, 0, space::kL);
   grid->setHorizontalSpacing(space::kM);

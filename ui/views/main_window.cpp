@@ -247,7 +247,14 @@ void MainWindow::openKeySheet() {
   for (const Page& candidate : m_pages) {
     groups.append(keyGroup(candidate.title, candidate.widget->actions()));
   }
-  auto* sheet = new KeySheet(groups + m_extraKeys, this);
+  // What the composer handles itself, without an action.
+  const bool enterSends = m_settings.text("chat.send_key") == u"enter";
+  groups.append(
+      {tr("Writing"),
+       {{enterSends ? tr("Enter") : tr("Ctrl+Enter"), tr("Send, or queue while it answers")},
+        {enterSends ? tr("Shift+Enter") : tr("Enter"), tr("New line")},
+        {tr("Esc"), tr("Stop the answer")}}});
+  auto* sheet = new KeySheet(groups, this);
   sheet->setAttribute(Qt::WA_DeleteOnClose);
   sheet->open();
 }

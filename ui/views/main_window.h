@@ -39,9 +39,6 @@ class MainWindow : public QMainWindow {
   QStringList pageIds() const;
   QWidget* page(const QString& id) const;
 
-  /// Keys that a page handles without an action, for the key sheet.
-  void addKeys(const KeyGroup& group) { m_extraKeys.append(group); }
-
   /// Loads a model with the user's settings; an empty folder is the demo model.
   void loadModel(const QString& folder);
   /// The model to begin with: the last one when the settings say so and it is still there.
@@ -88,7 +85,6 @@ class MainWindow : public QMainWindow {
   Settings& m_settings;
   ModelCatalog& m_catalog;
   QVector<Page> m_pages;
-  QVector<KeyGroup> m_extraKeys;
   QList<QAction*> m_commands;
   QActionGroup* m_pageGroup;
   Rail* m_rail = nullptr;

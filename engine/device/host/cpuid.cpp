@@ -144,7 +144,7 @@ Isa isa_limit_from_environment() {
     known += known.empty() ? "" : ", ";
     known += to_string(isa);
   }
-  fail(ErrorCode::kInvalidArgument, "HAQ_MAX_ISA is '{}'; expected one of: {}.", value, known);
+  fail(ErrorCode::kInvalidArgument, "HAQ_MAX_ISA is '{}'; expected one of: {}", value, known);
 }
 
 }  // namespace haq::device
