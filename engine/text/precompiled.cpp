@@ -56,7 +56,7 @@ class Precompiled final : public Normalizer {
            fields.place(), trie_bytes, blob.size());
     }
     units_.resize(trie_bytes / 4);
-    std::memcpy(units_.data(), blob.data() + 4, trie_bytes);
+    if (trie_bytes > 0) std::memcpy(units_.data(), blob.data() + 4, trie_bytes);
     replacements_ = blob.substr(4 + trie_bytes);
     if (!is_valid_utf8(replacements_)) {
       fail(ErrorCode::kCorrupt, "{}: precompiled_charsmap: replacements that are not UTF-8",

@@ -125,6 +125,8 @@ TEST(Normalizers, PrecompiledTable) {
   }
   const json rule = {{"type", "Precompiled"}, {"precompiled_charsmap", base64}};
   EXPECT_EQ(normalize(rule.dump().c_str(), "abc a\u0301"), "xybc xy");
+  const json empty = {{"type", "Precompiled"}, {"precompiled_charsmap", "AAAAAA=="}};
+  EXPECT_EQ(normalize(empty.dump().c_str(), "abc"), "abc") << "a trie of no bytes has no rules";
   for (const char* broken : {"!!!!", "AA", "////", "/AAAAAAA"}) {
     const json bad = {{"type", "Precompiled"}, {"precompiled_charsmap", broken}};
     EXPECT_THAT(refusal([&] { normalize(bad.dump().c_str(), "a"); }), HasSubstr("charsmap"));
