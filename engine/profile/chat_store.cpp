@@ -68,12 +68,20 @@ const std::vector<std::string>& ChatStore::notices() const {
 }
 
 void ChatStore::recover() {
-  std::vector<Id> unfinished;
+  std::vector<std::pair<Id, std::string>> unfinished;
   {
-    Statement rows = file_->database.prepare("SELECT id FROM messages WHERE state = 'streaming'");
-    while (rows.step()) unfinished.push_back(rows.integer(0));
+    Statement rows =
+        file_->database.prepare("SELECT id, metrics FROM messages WHERE state = 'streaming'");
+    while (rows.step()) unfinished.emplace_back(rows.integer(0), rows.text(1));
   }
-  for (const Id id : unfinished) finish(id, MessageState::kInterrupted, "{}");
+  for (auto& [id, metrics] : unfinished) {
+    try {
+      check_json_object(metrics, "metrics");
+    } catch (const Error&) {
+      metrics = "{}";  // one damaged field must not keep the user from everything else
+    }
+    finish(id, MessageState::kInterrupted, metrics);
+  }
 }
 
 void ChatStore::check_changed(const char* kind, Id id) {

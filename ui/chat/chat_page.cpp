@@ -13,6 +13,7 @@
 #include <QStackedWidget>
 #include <QUrl>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "ui/chat/composer.h"
 #include "ui/chat/context_meter.h"
@@ -48,7 +49,6 @@ ChatPage::ChatPage(EngineController& engine, ChatService& chats, Settings& setti
   auto* row = new QHBoxLayout(this);
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(0);
-  m_panel->setFixedWidth(kPanelWidth);
   row->addWidget(m_panel);
   auto* middle = new QVBoxLayout;
   middle->setContentsMargins(0, 0, 0, 0);
@@ -240,6 +240,9 @@ void ChatPage::updateState() {
   m_empty->show(m_engine.state(), model ? &*m_engine.model() : nullptr);
   const bool empty = m_session->tree().empty() && !m_session->isLoading();
   m_stack->setCurrentWidget(empty ? static_cast<QWidget*>(m_empty) : m_transcript);
+  // Titles need more room when the text is large.
+  m_panel->setFixedWidth(static_cast<int>(
+      kPanelWidth * std::clamp((1 + Theme::instance().fontScale()) / 2, 1.0, 1.5)));
   m_composer->setMaximumWidth(m_transcript->columnWidth() + 2 * space::kM);
 }
 

@@ -154,7 +154,9 @@ void ConversationPanel::removeSelected() {
   if (chat == nullptr) return;
   const QString title = QString::fromStdString(chat->title);
   m_removed = id;
-  m_undoText->setFullText(tr("Deleted “%1”").arg(title));
+  m_undoText->setFullText(tr("Deleted"));
+  m_undoText->setToolTip(title);
+  m_undoText->setAccessibleName(tr("Deleted “%1”").arg(title));
   m_undoBar->show();
   m_chats.remove(id);
   Q_EMIT removed(id);

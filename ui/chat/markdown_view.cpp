@@ -80,6 +80,7 @@ void MarkdownView::rebuild() {
   for (const CodeBlock& block : m_codes) block.button->deleteLater();
   m_codes.clear();
   const MarkdownStyle style = MarkdownStyle::fromTheme();
+  m_codeHead = style.codeHead;
   m_renderer = std::make_unique<MarkdownRenderer>(document(), style);
   if (m_plain) {
     QTextCursor cursor(document());
@@ -157,8 +158,8 @@ void MarkdownView::measureCodes() {
     }
     code.language = block.blockFormat().stringProperty(block_property::kLanguage);
     const double left = block.blockFormat().leftMargin() - space::kM;
-    code.well = QRectF(left, rect.top() - kHitTarget - space::kXs, document()->textWidth() - left,
-                       rect.height() + kHitTarget + space::kXs + space::kS);
+    code.well = QRectF(left, rect.top() - m_codeHead, document()->textWidth() - left,
+                       rect.height() + m_codeHead + space::kS);
   }
   while (m_codes.size() > count) {
     m_codes.back().button->deleteLater();
@@ -226,7 +227,7 @@ void MarkdownView::paintBlocks(QPainter& painter, const QRectF& clip) const {
     painter.setFont(theme.font(FontRole::kSmall));
     painter.setPen(theme.color(Role::kMuted));
     painter.drawText(QRectF(code.well.left() + space::kM, code.well.top(),
-                            code.well.width() - 2 * space::kXl, kHitTarget + space::kXs),
+                            code.well.width() - 2 * space::kXl, m_codeHead),
                      Qt::AlignVCenter | Qt::AlignLeft,
                      code.language.isEmpty() ? tr("code") : code.language);
   }

@@ -63,6 +63,7 @@ class MarkdownView : public QTextBrowser {
   std::unique_ptr<MarkdownRenderer> m_renderer;
   std::vector<CodeBlock> m_codes;
   bool m_codesDirty = true;
+  int m_codeHead = 0;
 };
 
 }  // namespace haq::ui

@@ -152,6 +152,9 @@ Id ChatSession::addMessage(profile::Role role, Id parent, const QString& text, M
   message.role = role;
   message.content = text.toStdString();
   message.state = state;
+  if (state == MessageState::kStreaming && m_engine.model()) {
+    message.metrics = nlohmann::json({{"model", m_engine.model()->name.toStdString()}}).dump();
+  }
   message = m_chats.add(std::move(message));
   // Within the branch on show only what is below `parent` changes.
   const bool atEnd = m_tree->leaf() == parent;
@@ -360,6 +363,12 @@ std::optional<GenerationRequest> ChatSession::effectiveRequest() const {
 
 void ChatSession::measure() {
   if (!m_engine.model() || isAnswering() || m_loading) return;
+  if (m_tree->empty()) {
+    m_contextTokens = 0;
+    m_contextLimit = m_engine.model()->maxContext;
+    Q_EMIT contextMeasured(m_contextTokens, m_contextLimit);
+    return;
+  }
   m_engine.measure(static_cast<quint64>(m_conversation), messagesTo(m_tree->leaf()));
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/models/markdown_renderer.h"
 
+#include <QFontMetrics>
 #include <QTextBlock>
+#include <algorithm>
 
 #include "ui/models/markdown_parser.h"
 #include "ui/shared/theme.h"
@@ -14,6 +16,8 @@ MarkdownStyle MarkdownStyle::fromTheme() {
   style.body = theme.font(FontRole::kBody);
   style.mono = theme.font(FontRole::kMono);
   style.heading = theme.font(FontRole::kHeading);
+  style.codeHead =
+      std::max(kHitTarget, QFontMetrics(theme.font(FontRole::kSmall)).height()) + space::kXs;
   style.text = theme.color(Role::kText);
   style.muted = theme.color(Role::kMuted);
   style.accent = theme.color(Role::kAccent);
@@ -96,7 +100,7 @@ void MarkdownRenderer::beginBlock(const QTextBlockFormat& format, const QTextCha
   QTextBlockFormat actual = format;
   const QTextBlock before = m_fresh ? m_cursor.block().previous() : m_cursor.block();
   if (!before.isValid()) {
-    actual.setTopMargin(format.hasProperty(block_property::kCode) ? kHitTarget + space::kXs : 0);
+    actual.setTopMargin(format.hasProperty(block_property::kCode) ? m_style.codeHead : 0);
   } else if (const int code = before.blockFormat().intProperty(block_property::kCode);
              code != 0 && code != format.intProperty(block_property::kCode)) {
     // The well of a code block reaches below its last line.
@@ -153,7 +157,7 @@ void MarkdownRenderer::codeLine(const QString& line, double leftMargin) {
   format.setLeftMargin(leftMargin + space::kM);
   format.setRightMargin(space::kM);
   // Room for the head of the well (language, copy button) and the gap above it.
-  if (m_code.first) format.setTopMargin(space::kM + kHitTarget + space::kXs);
+  if (m_code.first) format.setTopMargin(space::kM + m_style.codeHead);
   format.setProperty(block_property::kCode, m_code.number);
   format.setProperty(block_property::kLanguage, m_code.language);
   m_code.first = false;

@@ -18,6 +18,7 @@ struct MarkdownStyle {
   QColor text, muted, accent, well, hairline;
   QColor keyword, string, number, call, added, removed;
   double lineHeight = 140;  ///< per cent
+  int codeHead = 28;        ///< height of a code block's head: language and copy button
   static MarkdownStyle fromTheme();
 };
 

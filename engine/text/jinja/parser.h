@@ -51,6 +51,8 @@ class Parser {
   ExprPtr parse_and();
   ExprPtr parse_not();
   ExprPtr parse_compare();
+  /// The comparison at the current position, or nothing.
+  std::string take_comparison();
   ExprPtr parse_binary(int level);
   ExprPtr parse_concat();
   ExprPtr parse_unary(bool with_filters);

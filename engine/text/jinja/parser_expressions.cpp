@@ -94,29 +94,28 @@ ExprPtr Parser::parse_not() {
   return node;
 }
 
+std::string Parser::take_comparison() {
+  for (const char* candidate : {"==", "!=", "<=", ">=", "<", ">"}) {
+    if (skip_operator(candidate)) return candidate;
+  }
+  if (skip_name("in")) return "in";
+  if (at_name("not") && ahead().type == TokenType::kName && ahead().text == "in") {
+    at_ += 2;
+    return "not in";
+  }
+  return {};
+}
+
 ExprPtr Parser::parse_compare() {
   ExprPtr node = parse_binary(0);
+  std::string op = take_comparison();
+  if (op.empty()) return node;
   ExprPtr chain = make(Expr::Kind::kCompare);
-  while (true) {
-    std::string op;
-    for (const std::string_view candidate : {"==", "!=", "<=", ">=", "<", ">"}) {
-      if (skip_operator(candidate)) {
-        op = candidate;
-        break;
-      }
-    }
-    if (op.empty() && skip_name("in")) op = "in";
-    if (op.empty() && at_name("not") && ahead().type == TokenType::kName && ahead().text == "in") {
-      at_ += 2;
-      op = "not in";
-    }
-    if (op.empty()) break;
+  add(*chain, std::move(node));
+  for (; !op.empty(); op = take_comparison()) {
     chain->operators.push_back(std::move(op));
     add(*chain, parse_binary(0));
   }
-  if (chain->operators.empty()) return node;
-  raise(*chain, *node);
-  chain->args.insert(chain->args.begin(), std::move(node));
   return chain;
 }
 
