@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/quant/matrix.h"
+
+/// Dense linear algebra over BLAS and LAPACK. Every call runs on the calling thread alone (the
+/// quantizer is parallel over modules), so results do not depend on the thread count.
+namespace haq::quant {
+
+/// c = alpha * a bᵀ + beta * c; a [m, k], b [n, k], c [m, n].
+void gemm_nt(ConstMatrixView a, ConstMatrixView b, float alpha, float beta, Matrix& c);
+/// c = alpha * a b + beta * c; a [m, k], b [k, n], c [m, n].
+void gemm_nn(ConstMatrixView a, ConstMatrixView b, float alpha, float beta, Matrix& c);
+/// h += factor * xᵀ x; x [n, k], h [k, k]. Only the upper triangle (column >= row) is touched;
+/// symmetrize() fills the lower one.
+void add_gram(ConstMatrixView x, float factor, Matrix& h);
+void symmetrize(Matrix& h);  ///< lower triangle := upper triangle
+
+/// U with h⁻¹ = Uᵀ U, upper triangular, for a symmetric positive definite h [k, k] (consumed).
+/// Empty when the Cholesky factorization fails, that is when h is not positive definite.
+std::optional<Matrix> inverse_cholesky(Matrix h);
+
+/// The orthogonal factor of a Gaussian random matrix [n, n] (Householder QR in float64, sign of R's
+/// diagonal fixed: Haar distributed; F. Mezzadri, Notices of the AMS 54, 2007). Depends on n and
+/// seed alone.
+Matrix random_orthogonal(std::int64_t n, std::uint64_t seed);
+
+}  // namespace haq::quant
