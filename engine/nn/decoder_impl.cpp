@@ -7,7 +7,8 @@
 #include <utility>
 
 #include "engine/base/error.h"
-#include "engine/nn/attention_block.h"
+#include "engine/nn/ends.h"
+#include "engine/nn/layer.h"
 
 namespace haq::nn {
 namespace {
@@ -16,8 +17,6 @@ using device::Rows;
 using model::Role;
 using LinearCall = device::Device::LinearCall;
 
-/// OPT looks its position table up at position + 2.
-constexpr std::int64_t kPositionOffset = 2;
 /// A logits buffer that is larger than needed by more than this is given back.
 constexpr std::size_t kSpareLogitsBytes = std::size_t{64} << 20;
 
@@ -202,17 +201,18 @@ Step DecoderImpl::make_step(const CancelToken* cancel) {
 }
 
 void DecoderImpl::run_layers(const Step& step, const Observer* observer) {
-  embed(step);
+  embed_tokens(step, weights_, ids_, positions_);
   const Rows residual = step.rows(Workspace::kResidual);
   show_hidden(observer, -1, residual);
   for (int layer = 0; layer < config_.layer_count(); ++layer) {
     if (step.cancel != nullptr) step.cancel->check();
-    attention_half(step, layer);
-    ffn_half(step, layer, observer);
+    attention_half(step, layer_weights(layer), layer);
+    ffn_half(step, layer_weights(layer), layer, ffn_, observer);
     show_hidden(observer, layer, residual);
   }
   if (observer == nullptr || !observer->hidden) return;
-  show_hidden(observer, config_.layer_count(), head_input(residual, step.rows(Workspace::kNormed)));
+  show_hidden(observer, config_.layer_count(),
+              head_input(step, weights_, residual, step.rows(Workspace::kNormed)));
 }
 
 /// Makes the step's tokens part of their sequences.
@@ -226,65 +226,10 @@ void DecoderImpl::commit(std::span<const Segment> segments) {
   }
 }
 
-void DecoderImpl::embed(const Step& step) {
-  const Rows residual = step.rows(Workspace::kResidual);
-  if (weights_.project_in) {
-    const Rows embedded = step.rows(Workspace::kEmbed);
-    device_->embed(*weights_.embedding, ids_, config_.embedding_multiplier, embedded);
-    const std::array<LinearCall, 1> call{LinearCall{weights_.project_in.get(), residual}};
-    device_->linear(embedded, call);
-  } else {
-    device_->embed(*weights_.embedding, ids_, config_.embedding_multiplier, residual);
-  }
-  if (!weights_.positions) return;
-  positions_.clear();
-  for (const StepSegment& segment : step.segments) {
-    for (std::int64_t row = 0; row < segment.rows; ++row) {
-      positions_.push_back(
-          static_cast<std::int32_t>(segment.first_position + row + kPositionOffset));
-    }
-  }
-  const Rows branch = step.rows(Workspace::kBranch);
-  device_->embed(*weights_.positions, positions_, 1, branch);
-  device_->add_scaled(residual, branch, 1);
-}
-
-void DecoderImpl::attention_half(const Step& step, int layer) {
-  const LayerWeights& weights = weights_.layers[static_cast<std::size_t>(layer)];
-  const Rows residual = step.rows(Workspace::kResidual);
-  const Rows branch = step.rows(Workspace::kBranch);
-  if (config_.norm_before) {
-    const Rows normed = step.rows(Workspace::kNormed);
-    apply_norm(*device_, weights.input_norm, residual, normed);
-    attention_block(step, weights.attention, layer, normed, branch);
-    device_->add_scaled(residual, branch, config_.residual_multiplier);
-  } else {
-    attention_block(step, weights.attention, layer, residual, branch);
-    device_->add_scaled(residual, branch, config_.residual_multiplier);
-    apply_norm(*device_, weights.input_norm, residual, residual);
-  }
-}
-
-void DecoderImpl::ffn_half(const Step& step, int layer, const Observer* observer) {
-  const LayerWeights& weights = weights_.layers[static_cast<std::size_t>(layer)];
-  const Rows residual = step.rows(Workspace::kResidual);
-  const Rows branch = step.rows(Workspace::kBranch);
-  if (config_.norm_before) {
-    const Rows normed = step.rows(Workspace::kNormed);
-    apply_norm(*device_, weights.post_attention_norm, residual, normed);
-    ffn_.run(step, weights, layer, normed, branch, observer);
-    device_->add_scaled(residual, branch, config_.residual_multiplier);
-  } else {
-    ffn_.run(step, weights, layer, residual, branch, observer);
-    device_->add_scaled(residual, branch, config_.residual_multiplier);
-    apply_norm(*device_, weights.post_attention_norm, residual, residual);
-  }
-}
-
 std::span<const float> DecoderImpl::logits_of(std::span<const Segment> segments, const Step& step) {
   const Rows selected = select_rows(segments, step);
   if (selected.rows == 0) return {};
-  const Rows input = head_input(selected, selected);
+  const Rows input = head_input(step, weights_, selected, selected);
   const std::int64_t vocab = weights_.head->out();
   const std::size_t bytes = static_cast<std::size_t>(input.rows * vocab) * sizeof(float);
   if (!logits_ || logits_->bytes() < bytes || logits_->bytes() - bytes > kSpareLogitsBytes) {
@@ -316,20 +261,6 @@ Rows DecoderImpl::select_rows(std::span<const Segment> segments, const Step& ste
   return row_range(selected, 0, count);
 }
 
-/// What enters lm_head; `normed` receives the final norm and may be `residual` itself.
-Rows DecoderImpl::head_input(const Rows& residual, const Rows& normed) {
-  Rows input = residual;
-  if (!weights_.final_norm.empty()) {
-    apply_norm(*device_, weights_.final_norm, residual, normed);
-    input = normed;
-  }
-  if (!weights_.project_out) return input;
-  const Rows projected = workspace_.rows(Workspace::kEmbed, input.rows);
-  const std::array<LinearCall, 1> call{LinearCall{weights_.project_out.get(), projected}};
-  device_->linear(input, call);
-  return projected;
-}
-
 void DecoderImpl::show_hidden(const Observer* observer, int layer, const Rows& rows) {
   if (observer != nullptr && observer->hidden) observer->hidden(layer, on_host(rows), rows.cols);
 }
@@ -353,19 +284,19 @@ bool DecoderImpl::finite(const Rows& rows) {
 /// step are written once more with the same bits; the sequences' lengths do not change.
 void DecoderImpl::report_non_finite(const Step& step) {
   const Rows residual = step.rows(Workspace::kResidual);
-  embed(step);
+  embed_tokens(step, weights_, ids_, positions_);
   if (!finite(residual)) {
     fail(ErrorCode::kNumeric, "{}: a non-finite value appeared in the output of {}",
          checkpoint_->name(), checkpoint_->module_name(Role::kEmbedding));
   }
   for (int layer = 0; layer < config_.layer_count(); ++layer) {
-    attention_half(step, layer);
+    attention_half(step, layer_weights(layer), layer);
     if (!finite(residual)) {
       fail(ErrorCode::kNumeric,
            "{}: a non-finite value appeared in layer {}, in the attention ({})",
            checkpoint_->name(), layer, checkpoint_->module_name(Role::kO, layer));
     }
-    ffn_half(step, layer, nullptr);
+    ffn_half(step, layer_weights(layer), layer, ffn_, nullptr);
     if (finite(residual)) continue;
     const bool moe = config_.layers[static_cast<std::size_t>(layer)].moe;
     fail(ErrorCode::kNumeric, "{}: a non-finite value appeared in layer {}, in the {} ({})",

@@ -44,12 +44,11 @@ class DecoderImpl final : public Decoder {
   Step make_step(const CancelToken* cancel);
   void run_layers(const Step& step, const Observer* observer);
   void commit(std::span<const Segment> segments);
-  void embed(const Step& step);
-  void attention_half(const Step& step, int layer);
-  void ffn_half(const Step& step, int layer, const Observer* observer);
+  const LayerWeights& layer_weights(int layer) const {
+    return weights_.layers[static_cast<std::size_t>(layer)];
+  }
   std::span<const float> logits_of(std::span<const Segment> segments, const Step& step);
   device::Rows select_rows(std::span<const Segment> segments, const Step& step);
-  device::Rows head_input(const device::Rows& residual, const device::Rows& normed);
   void show_hidden(const Observer* observer, int layer, const device::Rows& rows);
   std::span<const float> on_host(const device::Rows& rows);
   bool finite(const device::Rows& rows);

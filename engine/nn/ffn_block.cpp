@@ -25,6 +25,16 @@ device::RouterRule rule_of(model::RouterKind kind) {
 
 }  // namespace
 
+device::RouterArgs router_args(const model::ModelConfig& config) {
+  device::RouterArgs args;
+  args.rule = rule_of(config.router);
+  args.top_k = config.top_k;
+  args.normalize = config.norm_topk;
+  args.jitter = config.router_jitter;
+  args.scale = config.routed_scale;
+  return args;
+}
+
 FfnBlock::FfnBlock(const model::ModelConfig& config, ExpertRunner& default_runner)
     : config_(config), default_runner_(default_runner) {}
 
@@ -73,13 +83,8 @@ void FfnBlock::route(const Step& step, const LayerWeights& weights, ConstRows x,
     ids_.resize(choices);
     weights_.resize(choices);
   }
-  device::RouterArgs args;
+  device::RouterArgs args = router_args(config_);
   args.logits = logits;
-  args.rule = rule_of(config_.router);
-  args.top_k = config_.top_k;
-  args.normalize = config_.norm_topk;
-  args.jitter = config_.router_jitter;
-  args.scale = config_.routed_scale;
   args.ids = ids_.data();
   args.weights = weights_.data();
   step.device.route(args);

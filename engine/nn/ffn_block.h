@@ -8,6 +8,9 @@
 
 namespace haq::nn {
 
+/// How the configuration routes; the caller fills in logits, ids and weights.
+device::RouterArgs router_args(const model::ModelConfig& config);
+
 /// The feed-forward half of a layer: one dense network, or a router, its chosen experts and the
 /// shared expert. Keeps host scratch (routing results) between steps, so use one object per
 /// decoder.

@@ -51,6 +51,7 @@ class Loader {
         plan_(plan),
         progress_(progress),
         cancel_(cancel) {
+    if (!progress) return;  // only reports need the totals
     const model::ParameterSummary parameters = checkpoint.parameters();
     total_bytes_ = static_cast<std::uint64_t>(plan.int8 ? parameters.bytes8 : parameters.bytes16);
     if (checkpoint.precision() == "f32") total_bytes_ *= 2;
@@ -58,15 +59,48 @@ class Loader {
 
   DecoderWeights load() {
     DecoderWeights weights;
+    load_table(weights);
+    weights.layers.reserve(config_.layers.size());
+    for (int layer = 0; layer < config_.layer_count(); ++layer) {
+      weights.layers.push_back(load_layer(layer, LayerPart::kAll));
+    }
+    load_head(weights);
+    report(total_bytes_);
+    weights.stats = stats_;
+    return weights;
+  }
+
+  DecoderWeights load_ends() {
+    DecoderWeights weights;
+    load_table(weights);
+    load_head(weights);
+    weights.stats = stats_;
+    return weights;
+  }
+
+  LayerWeights load_layer(int layer, LayerPart part) {
+    LayerWeights weights;
+    if (part != LayerPart::kFfn) {
+      weights.input_norm = norm(Role::kInputNorm, layer);
+      load_attention(layer, weights.attention);
+    }
+    if (part != LayerPart::kAttention) {
+      weights.post_attention_norm = norm(Role::kPostAttentionNorm, layer);
+      load_ffn(layer, weights);
+    }
+    return weights;
+  }
+
+ private:
+  void load_table(DecoderWeights& weights) {
     weights.embedding = linear(Role::kEmbedding, -1, -1, 0);
     stats_.weight_bytes_per_token +=
         weights.embedding->weight_bytes() / static_cast<std::size_t>(weights.embedding->out());
     if (config_.learned_positions) weights.positions = linear(Role::kPositionEmbedding, -1, -1, 0);
     if (checkpoint_.has(Role::kProjectIn)) weights.project_in = linear(Role::kProjectIn);
-    weights.layers.reserve(config_.layers.size());
-    for (int layer = 0; layer < config_.layer_count(); ++layer) {
-      weights.layers.push_back(load_layer(layer));
-    }
+  }
+
+  void load_head(DecoderWeights& weights) {
     if (config_.final_norm) weights.final_norm = norm(Role::kFinalNorm, -1);
     if (checkpoint_.has(Role::kProjectOut)) weights.project_out = linear(Role::kProjectOut);
     if (config_.tied_head) {
@@ -76,20 +110,12 @@ class Loader {
     } else {
       weights.head = linear(Role::kLmHead);
     }
-    report(total_bytes_);
-    weights.stats = stats_;
-    return weights;
   }
 
- private:
-  LayerWeights load_layer(int layer) {
-    LayerWeights weights;
-    weights.input_norm = norm(Role::kInputNorm, layer);
-    weights.post_attention_norm = norm(Role::kPostAttentionNorm, layer);
-    load_attention(layer, weights.attention);
+  void load_ffn(int layer, LayerWeights& weights) {
     if (!config_.layers[static_cast<std::size_t>(layer)].moe) {
       weights.dense = ffn(Role::kGate, Role::kUp, Role::kDown, layer, -1, 1);
-      return weights;
+      return;
     }
     weights.router = linear(Role::kRouter, layer);
     const double share = static_cast<double>(config_.top_k) / config_.experts;
@@ -101,7 +127,6 @@ class Loader {
       weights.shared = ffn(Role::kSharedGate, Role::kSharedUp, Role::kSharedDown, layer, -1, 1);
       if (config_.shared_gate) weights.shared_gate = linear(Role::kSharedExpertGate, layer);
     }
-    return weights;
   }
 
   void load_attention(int layer, AttentionWeights& weights) {
@@ -213,8 +238,8 @@ class Loader {
   const model::ModelConfig& config_;
   device::Device& device_;
   ComputePlan plan_;
-  const ProgressCallback& progress_;
-  const CancelToken& cancel_;
+  const ProgressCallback progress_;
+  const CancelToken cancel_;
   DecoderStats stats_;
   std::uint64_t done_bytes_ = 0, total_bytes_ = 0;
 };
@@ -278,6 +303,17 @@ DecoderWeights load_weights(const model::Checkpoint& checkpoint, device::Device&
                             const ComputePlan& plan, const ProgressCallback& progress,
                             const CancelToken& cancel) {
   return Loader(checkpoint, device, plan, progress, cancel).load();
+}
+
+LayerWeights load_layer(const model::Checkpoint& checkpoint, device::Device& device,
+                        const ComputePlan& plan, int layer, LayerPart part,
+                        const CancelToken& cancel) {
+  return Loader(checkpoint, device, plan, {}, cancel).load_layer(layer, part);
+}
+
+DecoderWeights load_ends(const model::Checkpoint& checkpoint, device::Device& device,
+                         const ComputePlan& plan, const CancelToken& cancel) {
+  return Loader(checkpoint, device, plan, {}, cancel).load_ends();
 }
 
 }  // namespace haq::nn

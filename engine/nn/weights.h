@@ -72,4 +72,17 @@ DecoderWeights load_weights(const model::Checkpoint& checkpoint, device::Device&
                             const ComputePlan& plan, const ProgressCallback& progress,
                             const CancelToken& cancel);
 
+/// Parts of a layer that can be loaded alone: a norm with its block.
+enum class LayerPart { kAll, kAttention, kFfn };
+
+/// The weights of one layer, or of one half of it (the rest stays empty). For work that goes through
+/// a model layer by layer.
+LayerWeights load_layer(const model::Checkpoint& checkpoint, device::Device& device,
+                        const ComputePlan& plan, int layer, LayerPart part,
+                        const CancelToken& cancel = {});
+
+/// Everything but the layers, which stay empty.
+DecoderWeights load_ends(const model::Checkpoint& checkpoint, device::Device& device,
+                         const ComputePlan& plan, const CancelToken& cancel = {});
+
 }  // namespace haq::nn
