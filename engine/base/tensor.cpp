@@ -25,4 +25,24 @@ float half_to_float(std::uint16_t bits) {
   return sign != 0 ? -magnitude : magnitude;
 }
 
+std::uint16_t to_half(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
+  const std::uint32_t magnitude = bits & 0x7fffffffU;
+  const auto with_sign = [sign](std::uint32_t rest) {
+    return static_cast<std::uint16_t>(sign | rest);
+  };
+  if (magnitude > 0x7f800000U) return with_sign(0x7e00U);
+  if (magnitude >= 0x47800000U) return with_sign(0x7c00U);  // 65536 and more
+  if (magnitude < 0x38800000U) {
+    // Below 2^-14 a half is a multiple of 2^-24. Adding 0.5 leaves exactly those bits in a float,
+    // and the addition rounds to nearest even.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
+    return with_sign(std::bit_cast<std::uint32_t>(shifted) - 0x3f000000U);
+  }
+  // 13 bits go; a carry out of the mantissa rightly raises the exponent, up to infinity.
+  const std::uint32_t rebased = magnitude - (112U << 23);
+  return with_sign((rebased + 0xfffU + ((rebased >> 13) & 1U)) >> 13);
+}
+
 }  // namespace haq

@@ -35,6 +35,9 @@ inline BFloat16 to_bf16(float value) {
 
 /// IEEE binary16 bits widened exactly.
 float half_to_float(std::uint16_t bits);
+/// IEEE binary16 bits, round to nearest even; beyond the largest finite half an infinity, NaN stays
+/// a NaN.
+std::uint16_t to_half(float value);
 
 /// A row-major [rows, cols] matrix in host memory, rows contiguous and packed. Either borrows a
 /// file mapping (zero copy) or owns a converted copy; `owner` keeps the bytes alive.

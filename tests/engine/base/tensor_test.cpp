@@ -36,6 +36,32 @@ TEST(Half, WideningEqualsTheCompilersForEveryValue) {
     }
   }
 }
+
+TEST(Half, NarrowingEqualsTheCompilers) {
+  const auto expect_same = [](float value) {
+    const auto expected = std::bit_cast<std::uint16_t>(static_cast<_Float16>(value));
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(half_to_float(to_half(value))));
+    } else {
+      ASSERT_EQ(to_half(value), expected) << std::hexfloat << value;
+    }
+  };
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    // Each half, the floats beside it, and the ties to the next half with their neighbours.
+    const float exact = half_to_float(static_cast<std::uint16_t>(bits));
+    const auto word = std::bit_cast<std::uint32_t>(exact);
+    for (const std::uint32_t offset : {0x0U, 0x1U, 0xfffU, 0x1000U, 0x1001U, 0x1fffU}) {
+      expect_same(std::bit_cast<float>(word + offset));
+    }
+  }
+  for (float value = 0x1p-27F; value < 0x1p-13F; value *= 1.0009765F) {
+    expect_same(value);
+    expect_same(-value);
+  }
+  for (const float value : {0.0F, -0.0F, 65504.0F, 65519.9F, 65520.0F, 1e30F, -1e30F, INFINITY}) {
+    expect_same(value);
+  }
+}
 #endif
 
 }  // namespace
