@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 
+#include "engine/base/error.h"
 #include "engine/model/config_readers.h"
 
 namespace haq::model {
@@ -227,6 +228,15 @@ std::string supported_model_types() {
     list += (list.empty() ? "" : ", ") + architecture.model_type;
   }
   return list;
+}
+
+const std::string& separate_module(const Architecture& architecture, Role role, bool expert) {
+  for (const auto& row : architecture.modules) {
+    const bool separate = row.layout == Layout::kPlain || row.layout == Layout::kBare;
+    if (row.role == role && row.expert == expert && separate) return row.pattern;
+  }
+  fail(ErrorCode::kInternal, "the architecture table of {} has no separate module for role {}",
+       architecture.model_type, static_cast<int>(role));
 }
 
 std::string fill_pattern(std::string_view pattern, std::string_view prefix, int layer, int expert) {

@@ -50,6 +50,10 @@ const Architecture* find_architecture(std::string_view model_type);
 /// "deepseek_v2, gpt_oss, ...", for messages.
 std::string supported_model_types();
 
+/// Pattern of the module that holds this role alone (kPlain or kBare): how an int8 folder names it.
+/// Throws kInternal when the table has none.
+const std::string& separate_module(const Architecture& architecture, Role role, bool expert);
+
 /// Fills {p}, {l}, {e} of a pattern.
 std::string fill_pattern(std::string_view pattern, std::string_view prefix, int layer, int expert);
 

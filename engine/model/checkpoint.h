@@ -82,6 +82,12 @@ class Checkpoint {
   virtual bool has(Role role, int layer = -1, int expert = -1) const = 0;
   /// Checkpoint name of the module, for messages and reports ("model.layers.0.self_attn.q_proj").
   virtual std::string module_name(Role role, int layer = -1, int expert = -1) const = 0;
+  /// Name of the module in an int8 folder made of this model. Differs from module_name() only where
+  /// this checkpoint holds the experts of a layer in one fused tensor: the int8 layout
+  /// (compressed-tensors) knows two-dimensional weights only, so there each expert is a module.
+  virtual std::string quantized_name(Role role, int layer = -1, int expert = -1) const {
+    return module_name(role, layer, expert);
+  }
 
   ParameterSummary parameters() const;
   MemoryEstimate memory(std::int64_t context, bool fp32_mode, int prefill_chunk) const;

@@ -110,6 +110,13 @@ std::string FolderCheckpoint::module_name(Role role, int layer, int expert) cons
   }
 }
 
+std::string FolderCheckpoint::quantized_name(Role role, int layer, int expert) const {
+  const ModuleShape shape = shape_of(role, layer, expert);
+  const Place place = place_of(shape);
+  if (place.layout == Layout::kPlain || place.layout == Layout::kBare) return place.module;
+  return fill_pattern(separate_module(*architecture_, role, expert >= 0), prefix_, layer, expert);
+}
+
 std::vector<float> FolderCheckpoint::finite(std::vector<float> values,
                                             const std::string& tensor) const {
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -21,6 +21,7 @@ class FolderCheckpoint final : public Checkpoint {
   std::vector<float> norm_bias(Role role, int layer) const override;
   bool has(Role role, int layer, int expert) const override;
   std::string module_name(Role role, int layer, int expert) const override;
+  std::string quantized_name(Role role, int layer, int expert) const override;
   std::string fingerprint(const ProgressCallback& progress,
                           const CancelToken& cancel) const override;
   std::string base_fingerprint() const override;

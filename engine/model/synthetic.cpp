@@ -202,6 +202,10 @@ class SyntheticCheckpoint final : public Checkpoint {
     }
     fail(ErrorCode::kNotFound, "{} has no such module", name_);
   }
+  std::string quantized_name(Role role, int layer, int expert) const override {
+    return fill_pattern(separate_module(*architecture_, role, expert >= 0),
+                        architecture_->prefixes.front(), layer, expert);
+  }
   std::string fingerprint(const ProgressCallback&, const CancelToken&) const override {
     Hash128 hash;
     hash.update(fmt::format("synthetic|{}|{}|{}", name_, config_.quantized, seed_));

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "engine/base/error.h"
 #include "engine/base/file.h"
@@ -127,11 +128,30 @@ TEST_P(GoldenModel, ConfigResolvesAsTheReferenceDid) {
   }
 }
 
+TEST_P(GoldenModel, Int8NamesAreUniqueAndDifferForFusedExpertsOnly) {
+  const bool fused = GetParam() == "granitemoe" || GetParam() == "gpt_oss";
+  std::set<std::string> names;
+  for_each_module(checkpoint->config(), [&](const ModuleShape& shape) {
+    const std::string name = checkpoint->quantized_name(shape.role, shape.layer, shape.expert);
+    EXPECT_TRUE(names.insert(name).second) << name;
+    const bool same = name == checkpoint->module_name(shape.role, shape.layer, shape.expert);
+    EXPECT_EQ(same, !(fused && shape.expert >= 0)) << name;
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, GoldenModel, testing::ValuesIn(golden_models()),
                          [](const auto& model) { return model.param; });
 
 std::shared_ptr<const Checkpoint> open(const char* name) {
   return Checkpoint::open(test::golden_dir() / "models" / name);
+}
+
+TEST(GoldenConfig, FusedExpertsHaveInt8NamesOfTheirOwn) {
+  EXPECT_EQ(open("granitemoe")->quantized_name(Role::kUp, 1, 7),
+            "model.layers.1.block_sparse_moe.experts.7.up_proj");
+  EXPECT_EQ(open("gpt_oss")->quantized_name(Role::kDown, 3, 2),
+            "model.layers.3.mlp.experts.2.down_proj");
+  EXPECT_EQ(open("gpt_oss")->quantized_name(Role::kSinks, 3), "model.layers.3.self_attn.sinks");
 }
 
 TEST(GoldenConfig, AttentionScaleHoldsAllCorrections) {

@@ -113,6 +113,7 @@ TEST(Synthetic, RoutersAndHeadsStay16Bit) {
   EXPECT_EQ(model->vector(Role::kQNorm, 0), std::vector<float>(128, 1.0F));
   EXPECT_EQ(model->precision(), "w8a8");
   EXPECT_EQ(model->module_name(Role::kUp, 0, 3), "model.layers.0.mlp.experts.3.up_proj");
+  EXPECT_EQ(model->quantized_name(Role::kUp, 0, 3), "model.layers.0.mlp.experts.3.up_proj");
 }
 
 TEST(Synthetic, RefusesUnknownShapes) {
