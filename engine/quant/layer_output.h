@@ -31,9 +31,11 @@ struct LayerOutput {
   std::int64_t router_choices = 0, router_equal = 0;  ///< top-k sets compared with the source's
 };
 
-/// One quantized layer seen as a checkpoint, so that the forward pass loads it like any other:
-/// int8 linears come as kI8, the rest in float32. Serves the modules of this layer only. `config`
-/// is the quantized model's; tensor names are those that source->quantized_name() gives.
+/// One quantized layer seen as a checkpoint, so that the forward pass loads it like any other and
+/// computes what it will compute with the written folder: int8 linears come as kI8, 16-bit ones as
+/// a folder gives them. Serves the modules of this layer only. `config` is the quantized model's;
+/// tensor names are those of storage.h. Checks that every module of the layer is there with its
+/// type and shape (kNotFound, kCorrupt), on access that scales and biases are finite (kNumeric).
 std::shared_ptr<const model::Checkpoint> make_layer_checkpoint(
     std::shared_ptr<const model::Checkpoint> source, const model::ModelConfig& config,
     LayerOutput layer);
