@@ -19,9 +19,11 @@ void gemm_nn(ConstMatrixView a, ConstMatrixView b, float alpha, float beta, Matr
 void add_gram(ConstMatrixView x, float factor, Matrix& h);
 void symmetrize(Matrix& h);  ///< lower triangle := upper triangle
 
-/// U with h⁻¹ = Uᵀ U, upper triangular, for a symmetric positive definite h [k, k] (consumed).
-/// Empty when the Cholesky factorization fails, that is when h is not positive definite.
-std::optional<Matrix> inverse_cholesky(Matrix h);
+/// R, upper triangular, with h = R Rᵀ, for a symmetric positive definite h [k, k]: the Cholesky
+/// factorization begun at the last row. Reads the upper triangle of h (column >= row) and puts R
+/// there; the strict lower triangle is left as it was, also on failure, so that a caller that keeps
+/// the diagonal can restore a symmetric h. False when h is not positive definite.
+bool upper_cholesky(Matrix& h);
 
 /// The orthogonal factor of a Gaussian random matrix [n, n] (Householder QR in float64, sign of R's
 /// diagonal fixed: Haar distributed; F. Mezzadri, Notices of the AMS 54, 2007). Depends on n and

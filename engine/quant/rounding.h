@@ -16,7 +16,8 @@ QuantizedMatrix round_to_scales(ConstMatrixView weights, std::span<const float> 
 Matrix dequantize(const QuantizedMatrix& weights);
 
 /// What the integer path sees of activations: every row quantized with its own dynamic scale and
-/// widened again, with the bits of the runtime (engine/device/numerics.h). In place.
+/// widened again, with the bits of the runtime (engine/device/numerics.h). In place. Throws
+/// kNumeric for a non-finite value.
 void round_activations(Matrix& rows);
 
 /// Errors of y = x wᵀ against ŷ = x̂ ŵᵀ over the given rows, as sums of squares over all outputs.
@@ -24,7 +25,7 @@ struct OutputError {
   double error = 0;   ///< sum of (y - ŷ)²
   double signal = 0;  ///< sum of y²
   double relative() const { return signal > 0 ? error / signal : 0; }
-  double snr_db() const;  ///< 10 log10(signal / error); 300 when there is no error
+  double snr_db() const;  ///< 10 log10(signal / error) within ±300; 300 when there is no error
   void add(const OutputError& other) {
     error += other.error;
     signal += other.signal;
