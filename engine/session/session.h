@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/memory.h"
 #include "engine/base/progress.h"
 #include "engine/model/checkpoint.h"
 #include "engine/nn/decoder.h"
@@ -74,19 +75,14 @@ class Model {
   int threads_ = 1;
 };
 
-/// Bytes this process may still use: the smaller of what the kernel calls available (page cache
-/// that can be dropped included) and what the control group leaves. 0: not known.
-std::uint64_t available_memory();
-
-/// Highest resident memory of this process so far, in bytes.
-std::uint64_t peak_rss_bytes();
+using haq::available_memory;
+using haq::format_bytes;
+using haq::peak_rss_bytes;
 
 /// Refuses (kOutOfMemory, with every term in the message) when `estimate` exceeds `available`; an
 /// unknown `available` (0) lets everything pass.
 void check_memory(const model::MemoryEstimate& estimate, std::uint64_t available,
                   const std::string& model_name);
-/// "1.5 GiB", "312 MiB", "17 KiB".
-std::string format_bytes(std::uint64_t bytes);
 
 enum class FinishReason { kEos, kStop, kLength, kContext, kCancelled };
 const char* to_string(FinishReason reason);  ///< eos, stop, length, context, cancelled

@@ -118,7 +118,6 @@ class Bpe final : public Model {
   std::string suffix_;
   std::array<TokenId, 256> byte_ids_{};
   std::string unk_token_;  ///< empty: unknown characters vanish
-  TokenId unk_ = -1;
   bool fuse_unk_ = false;
   bool ignore_merges_ = false;
   bool byte_fallback_ = false;

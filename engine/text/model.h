@@ -42,6 +42,8 @@ class Model {
   virtual std::unique_ptr<Encoder> encoder(const IdSet* excluded) const = 0;
 
   const Vocab& vocab() const { return vocab_; }
+  /// The id that stands for text outside the vocabulary; -1: there is none.
+  TokenId unknown() const { return unk_; }
 
   /// Builds the model that a file describes. Throws kUnsupported for a type or setting it does not
   /// know, kCorrupt for contradictions. `what` names the file.
@@ -52,6 +54,7 @@ class Model {
   /// Fills the vocabulary of an object {"token": id}.
   void read_vocab(const TokenizerFile& file, std::string_view what);
   Vocab vocab_;
+  TokenId unk_ = -1;
 };
 
 std::unique_ptr<const Model> make_bpe(const TokenizerFile& file, const Fields& fields,

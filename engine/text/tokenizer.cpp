@@ -88,6 +88,9 @@ class HfTokenizer final : public Tokenizer, public std::enable_shared_from_this<
   }
 
   bool is_special(TokenId id) const override { return added_.is_special(id); }
+  std::optional<TokenId> unknown_id() const override {
+    return model_->unknown() < 0 ? std::nullopt : std::optional(model_->unknown());
+  }
   TokenId size() const override { return end_id_; }
 
   std::unique_ptr<Stream> stream(std::span<const TokenId> prompt, bool skip_special) const override;

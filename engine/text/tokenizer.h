@@ -49,6 +49,8 @@ class Tokenizer {
   virtual std::string piece(TokenId id) const = 0;
   virtual std::optional<TokenId> id_of(std::string_view piece) const = 0;
   virtual bool is_special(TokenId id) const = 0;
+  /// The token that stands for text outside the vocabulary, if the tokenizer has one.
+  virtual std::optional<TokenId> unknown_id() const = 0;
   /// One past the largest id, added tokens included.
   virtual TokenId size() const = 0;
 

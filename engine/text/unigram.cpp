@@ -74,7 +74,6 @@ class Unigram final : public Model {
   std::vector<double> scores_;
   std::array<TokenId, 256> byte_ids_{};
   double unknown_score_ = 0;
-  TokenId unk_ = -1;
   bool byte_fallback_ = false;
 };
 

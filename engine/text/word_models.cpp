@@ -78,7 +78,6 @@ class WordPiece final : public Model {
   std::string unk_token_;
   std::string prefix_;
   std::size_t max_chars_ = 0;
-  TokenId unk_ = -1;
 };
 
 /// One token per piece.
@@ -115,7 +114,6 @@ class WordLevel final : public Model {
   };
 
   std::string unk_token_;
-  TokenId unk_ = -1;
 };
 
 }  // namespace

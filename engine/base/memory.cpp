@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/base/memory.h"
+
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <charconv>
@@ -6,9 +9,7 @@
 #include <optional>
 #include <sstream>
 
-#include "engine/session/session.h"
-
-namespace haq::session {
+namespace haq {
 
 namespace {
 
@@ -77,4 +78,4 @@ std::string format_bytes(std::uint64_t bytes) {
                       : fmt::format("{:.0f} {}", value, kUnits[unit]);
 }
 
-}  // namespace haq::session
+}  // namespace haq
