@@ -26,17 +26,26 @@ struct CalibrationData {
   std::int64_t tokens = 0;                           ///< in `sequences`
   std::int64_t available_tokens = 0;                 ///< ids the files hold
   double unknown_share = 0;                          ///< ids that are the unknown token
-  double bytes_per_token = 0;  ///< low values hint at a text the tokenizer was not made for
+  double bytes_per_token = 0;
+  /// Ids that are a byte of a character, not a piece of text: many of them hint at a language that
+  /// the tokenizer was not made for.
   double byte_fallback_share = 0;
   std::vector<std::string> notices;  ///< warnings in sentences
   std::string fingerprint;           ///< of the drawn ids
 };
 
-/// Reads text files (one stream of ids each) and .jsonl files (an object per line: {"messages":
-/// [...]} rendered by the chat template, or {"text": "..."}), cuts them into sequences and draws a
-/// seeded sample without overlap, spread over all files. `chat_template` may be null: a chat file
-/// is then refused. Throws kNotFound, kCorrupt naming file and line, kInvalidArgument for empty
-/// text or less than two sequences; fewer tokens than wanted is a notice.
+/// Reads text files (one stream of ids each, without added special tokens) and .jsonl files (an
+/// object per line: {"messages": [...]} rendered by the chat template, or {"text": "..."}), cuts
+/// each stream into sequences and draws a seeded sample without overlap, spread over all files in
+/// proportion to their tokens. A sequence never joins two lines of a .jsonl file or two files, so
+/// short lines give short sequences (of 2 ids or more); the rest of a stream is a shorter sequence
+/// too. The last sequence is cut so that at most `tokens` ids are used.
+///
+/// `chat_template` may be null: a chat is then refused. Throws kNotFound, kIo, kLimit (a file of
+/// more than 256 MiB), kCorrupt naming file and line, kInvalidArgument naming the file that holds
+/// no text, for a file given twice, less than two sequences in all, or a text of which more than
+/// half is unknown to the tokenizer. Fewer tokens than wanted, many unknown tokens or single bytes
+/// are notices.
 CalibrationData read_calibration(const CalibrationOptions& options,
                                  const text::Tokenizer& tokenizer,
                                  const text::ChatTemplate* chat_template,
