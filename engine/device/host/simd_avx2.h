@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-// Sixteen float lanes in two AVX2 registers. Included by kernels_avx2.cpp only.
+// Sixteen float lanes in two AVX2 registers. Included only by files compiled for AVX2.
 
 #include <immintrin.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-// Sixteen float lanes in one AVX-512 register. Included by kernels_avx512.cpp only.
+// Sixteen float lanes in one AVX-512 register. Included only by files compiled for AVX-512.
 
 #include <immintrin.h>
 

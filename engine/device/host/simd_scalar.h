@@ -2,7 +2,7 @@
 #pragma once
 
 // Sixteen float lanes as plain loops: the reference that the vector versions must match bit for
-// bit. Included by kernels_scalar.cpp only.
+// bit. Included by the scalar tables only.
 
 #include <cstdint>
 
