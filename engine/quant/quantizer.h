@@ -23,6 +23,7 @@ struct QuantizeOptions {
   RotateMode rotate = RotateMode::kAuto;  ///< methods other than haq: never rotated
   int rotation_seeds = 3;
   bool experts_only = false;
+  bool solve = true;  ///< false: haq and gptq round plainly (to tell what the solver contributes)
   ResumeMode resume = ResumeMode::kFresh;
   int threads = 0;
   /// Activations beyond this are spilled to the target's disk; 0: a quarter of available memory.
@@ -31,7 +32,7 @@ struct QuantizeOptions {
 
 /// Needs of a run, every term named, in bytes, before anything is read.
 struct Preflight {
-  std::int64_t disk_weights = 0;  ///< the written model
+  std::int64_t disk_weights = 0;  ///< the written model, and finished layers beside it
   std::int64_t disk_spill = 0;    ///< temporary activations
   std::int64_t disk_free = 0;
   std::int64_t memory_activations = 0, memory_layer = 0, memory_hessians = 0, memory_model = 0;
@@ -66,9 +67,13 @@ struct QuantizeResult {
   std::vector<std::vector<std::int32_t>> held_out;  ///< sequences that calibration did not use
 };
 
+/// Name of the report in the written folder.
+inline constexpr const char* kReportFile = "quantization-report.json";
+
 /// 16-bit folder -> W8A8 folder. Preflight, calibration data, rotation, layers, writing. Never
 /// touches the source; throws kConflict when its files change meanwhile. On an error or a cancel
-/// finished layers stay for --resume.
+/// finished layers stay for --resume. A file of the source that is cut short in place while it is
+/// mapped cannot be survived: the system then ends the process (SIGBUS), and --resume goes on.
 QuantizeResult quantize(const QuantizeOptions& options, const QuantizeEvents& events = {},
                         const CancelToken& cancel = {}, const PauseToken& pause = {});
 
