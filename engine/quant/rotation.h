@@ -24,6 +24,8 @@ class Rotation {
   /// Why this architecture cannot be rotated exactly (post-norm blocks, projections around the
   /// embedding); empty when it can.
   static std::optional<std::string> obstacle(const model::ModelConfig& config);
+  /// Depends on the width, the kind of norm and the seed alone. Throws kUnsupported with the
+  /// obstacle. Immutable afterwards and safe to share between threads.
   Rotation(const model::ModelConfig& config, std::uint64_t seed);
 
   std::uint64_t seed() const { return seed_; }
@@ -39,7 +41,7 @@ class Rotation {
 
  private:
   std::uint64_t seed_;
-  Matrix q_;
+  Matrix q_, transposed_;
 };
 
 }  // namespace haq::quant
