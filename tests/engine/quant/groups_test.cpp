@@ -29,9 +29,9 @@ std::vector<Group> of_kind(const std::vector<Group>& groups, GroupKind kind) {
   return found;
 }
 
-class EveryModel : public testing::TestWithParam<std::string> {};
+class GroupsOfModel : public testing::TestWithParam<std::string> {};
 
-TEST_P(EveryModel, EachQuantizableLinearReadsOneGroupOfItsWidth) {
+TEST_P(GroupsOfModel, EachQuantizableLinearReadsOneGroupOfItsWidth) {
   const ModelConfig config = config_of(GetParam());
   for (int layer = 0; layer < config.layer_count(); ++layer) {
     const std::vector<Group> groups = smoothing_groups(config, layer);
@@ -56,7 +56,7 @@ TEST_P(EveryModel, EachQuantizableLinearReadsOneGroupOfItsWidth) {
   }
 }
 
-TEST_P(EveryModel, SourcesAreModulesAndFactorsFitThem) {
+TEST_P(GroupsOfModel, SourcesAreModulesAndFactorsFitThem) {
   const ModelConfig config = config_of(GetParam());
   for (int layer = 0; layer < config.layer_count(); ++layer) {
     const std::vector<Group> groups = smoothing_groups(config, layer);
@@ -86,7 +86,7 @@ TEST_P(EveryModel, SourcesAreModulesAndFactorsFitThem) {
   }
 }
 
-TEST_P(EveryModel, OnlyKnownObstaclesMakeAGroupInexact) {
+TEST_P(GroupsOfModel, OnlyKnownObstaclesMakeAGroupInexact) {
   const ModelConfig config = config_of(GetParam());
   const std::string& name = GetParam();
   for (int layer = 0; layer < config.layer_count(); ++layer) {
@@ -101,7 +101,7 @@ TEST_P(EveryModel, OnlyKnownObstaclesMakeAGroupInexact) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, EveryModel, testing::ValuesIn(test::golden_models()),
+INSTANTIATE_TEST_SUITE_P(Models, GroupsOfModel, testing::ValuesIn(test::golden_models()),
                          [](const auto& subject) { return subject.param; });
 
 TEST(Groups, MoeLayerWithSharedExpert) {
