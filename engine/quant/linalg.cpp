@@ -5,6 +5,7 @@
 #include <lapacke.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <random>
@@ -59,6 +60,13 @@ void gemm_nn(ConstMatrixView a, ConstMatrixView b, float alpha, float beta, Matr
               c.data(), leading(c.cols));
 }
 
+void gemm_tn(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t a_stride,
+             const float* b, std::int64_t b_stride, float* c, std::int64_t c_stride) {
+  use_one_thread();
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, blas_int(m), blas_int(n), blas_int(k), 1.0F,
+              a, leading(a_stride), b, leading(b_stride), 0.0F, c, leading(c_stride));
+}
+
 void add_gram(ConstMatrixView x, float factor, Matrix& h) {
   if (h.rows != x.cols || h.cols != x.cols) {
     fail(ErrorCode::kInternal, "add_gram: rows of {} channels into [{}, {}]", x.cols, h.rows,
@@ -97,7 +105,11 @@ bool upper_cholesky(Matrix& h) {
   const int info = LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', k, h.data(), leading(h.cols));
   std::reverse(h.values.begin(), h.values.end());
   if (info < 0) fail(ErrorCode::kInternal, "spotrf: argument {} is wrong", -info);
-  return info == 0;
+  bool finite = true;  // OpenBLAS takes a NaN for a pivot
+  for (std::int64_t j = 0; j < h.rows; ++j) {
+    finite = finite && std::isfinite(h.row(j)[static_cast<std::size_t>(j)]);
+  }
+  return info == 0 && finite;
 }
 
 Matrix random_orthogonal(std::int64_t n, std::uint64_t seed) {

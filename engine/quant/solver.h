@@ -13,34 +13,47 @@ namespace haq::quant {
 struct SolverOptions {
   bool act_order = true;  ///< columns by falling diagonal of the Hessian
   double damping = 0.01;  ///< of the mean diagonal; ten times more after each failed factorization
-  std::int64_t block = 128;  ///< columns between two updates by a matrix product
+  std::int64_t block = 128;  ///< columns between two updates by a matrix product, 1 to 128
   bool clip_search = true;   ///< per row: a smaller scale when the Hessian-weighted error says so
 };
 
 /// A layer input's Hessian, factored once for all modules that read the input.
 ///
-/// H = (2/n) Σ x xᵀ; dead channels (H_jj = 0) get H_jj = 1 and their weights are set to zero; then
-/// damping * mean(diag) is added to the diagonal, ten times more after a failure (GPTQ, arXiv
-/// 2210.17323, section 3.3; act-order as in its published program).
+/// H = (2/n) Σ x xᵀ. Dead channels (H_jj = 0) are left out: their weights become zero. damping *
+/// (mean of the live diagonal) is added to the diagonal, ten times more after a failed
+/// factorization (GPTQ, arXiv 2210.17323, section 3.3; act-order as in its published program).
+///
+/// Kept is the upper triangular R with P (H + λ) Pᵀ = R Rᵀ, not the Cholesky factor U of the
+/// inverse: U is R⁻¹, and GPTQ's recurrence (w_j += Σ_i err_i U_ij, err_i = (w_i - ŵ_i) / U_ii) is
+/// the forward substitution w_j + Σ_{i<j} d_i R_ij / R_jj with d = w - ŵ of the original weights.
+/// That saves inverting, and ‖d R‖² is the objective.
 class FactoredHessian {
  public:
-  /// `hessian` [k, k] symmetric, consumed. Throws kNumeric (naming `what`) for non-finite entries
-  /// or when no damping up to 1e6 times the first helps.
+  /// `hessian` [k, k] symmetric, consumed. Throws kNumeric (naming `what`) for non-finite entries,
+  /// a negative diagonal, or when no damping up to 1e6 times the first helps; kInvalidArgument when
+  /// the damping is not positive.
   FactoredHessian(Matrix hessian, const SolverOptions& options, const std::string& what);
 
-  std::int64_t size() const { return factor_.rows; }
+  std::int64_t size() const { return static_cast<std::int64_t>(diagonal_.size()); }
   double damping() const { return damping_; }  ///< the share that was used at last
   int back_offs() const { return back_offs_; }
-  int dead_channels() const { return dead_channels_; }
+  int dead_channels() const { return static_cast<int>(diagonal_.size() - order_.size()); }
 
  private:
-  friend struct Solver;
-  Matrix hessian_;  ///< undamped, dead channels with a zero row; for objectives
-  Matrix factor_;   ///< inverse Cholesky factor in the permuted order
-  std::vector<std::int64_t> order_;
-  std::vector<bool> dead_;
+  friend struct TileSolver;
+  void order_channels(bool act_order);
+  void factorize(double first_damping, const std::string& what);
+
+  std::vector<float> diagonal_;      ///< [k] of H, undamped, in the input's order
+  std::vector<std::int64_t> order_;  ///< live channels in the order of solving
+  /// [live, live]: R_ij / R_jj above the diagonal; nothing of use elsewhere. In the order of
+  /// solving, times unit_.
+  Matrix factor_;
+  std::vector<float> pivot_sq_;  ///< [live] R_jj²
+  double unit_ = 1;              ///< a power of two that brings the mean diagonal near 1
+  double added_ = 0;             ///< λ, times unit_
   double damping_ = 0;
-  int back_offs_ = 0, dead_channels_ = 0;
+  int back_offs_ = 0;
 };
 
 struct Solution {
@@ -53,14 +66,15 @@ struct Solution {
 };
 
 /// GPTQ-type quantization of `weights` [m, k] for an input with this Hessian: columns in order,
-/// each rounding error spread over the columns not yet rounded (err = (w - q) / U_jj), within a
-/// block directly, beyond it by one matrix product per block. Per row the scale is searched over
-/// shrinking maxima by the error weighted with the Hessian's diagonal before. Single-threaded, same
-/// result for the same input. Throws kCancelled, kNumeric for a non-finite weight.
+/// each rounding error spread over the columns not yet rounded, within a block directly, from the
+/// blocks before by one matrix product per block. Before, the scale of each row is searched over
+/// maxima shrunk by up to 20 % (21 steps) by the rounding error weighted with the Hessian's
+/// diagonal. Single-threaded, same result for the same input. Throws kCancelled, kNumeric for a
+/// non-finite weight, kInvalidArgument for a block size out of range.
 Solution solve(ConstMatrixView weights, const FactoredHessian& hessian,
                const SolverOptions& options, const CancelToken& cancel = {});
 
-/// Σ_rows d H dᵀ for d = w - ŵ; h [k, k] symmetric.
+/// Σ_rows d H dᵀ for d = w - ŵ; h [k, k] symmetric, [m, k] both weights.
 double quadratic_error(ConstMatrixView w, ConstMatrixView w_hat, ConstMatrixView h);
 
 }  // namespace haq::quant
