@@ -106,9 +106,10 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
   }
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path, const std::filesystem::path& staging)
+    : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
-  temporary_ = path_;
+  temporary_ = staging.empty() ? path_ : staging / path_.filename();
   temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_errno(temporary_, "create");

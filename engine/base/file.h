@@ -44,7 +44,9 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
 /// without commit() it leaves nothing behind. Throws kNoSpace when the disk is full, kIo otherwise.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path path);
+  /// `staging`: another folder on the same disk for the temporary name, so that a kill leaves
+  /// nothing in the file's own folder; empty: that folder.
+  explicit AtomicFile(std::filesystem::path path, const std::filesystem::path& staging = {});
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
