@@ -52,15 +52,21 @@ class WorkFolder {
   /// Written atomically. Throws kNoSpace, kIo.
   void save_layer(const LayerOutput& layer);
 
-  /// Makes the model: shards of at most `shard_bytes`, index, config.json with quantization_config,
-  /// tokenizer, template and generation files copied from the source. config.json comes last, so a
-  /// folder with one is complete; a kill in between is made good by the next finish(). Provenance
-  /// (haq.base_fingerprint, haq.version, haq.method, haq.run) goes into each shard's metadata.
-  void finish(const model::Checkpoint& source, const model::ModelConfig& quantized, bool untied,
-              const std::vector<std::string>& ignore,
-              const std::map<std::string, std::string>& provenance,
-              std::uint64_t shard_bytes = std::uint64_t{4} << 30,
-              const ProgressCallback& progress = {}, const CancelToken& cancel = {});
+  /// Makes the model: shards of at most `shard_bytes` of tensors, index, config.json with
+  /// quantization_config, tokenizer, template, generation and licence files copied from the source.
+  /// config.json comes last, so a folder with one is complete; a kill in between is made good by
+  /// the next finish(), which keeps the shards and the provenance of the first. Provenance
+  /// (haq.version, haq.method ...) goes into each shard's metadata; haq.run, haq.base_fingerprint
+  /// and format are added here. Returns sentences for the user. Throws kNotFound when a layer is
+  /// missing, kNoSpace with the numbers, kConflict, kIo, kCancelled; after success only scratch
+  /// files of the caller's own are left to do: the object holds nothing any more.
+  std::vector<std::string> finish(const model::Checkpoint& source,
+                                  const model::ModelConfig& quantized, bool untied,
+                                  const std::vector<std::string>& ignore,
+                                  const std::map<std::string, std::string>& provenance,
+                                  std::uint64_t shard_bytes = std::uint64_t{4} << 30,
+                                  const ProgressCallback& progress = {},
+                                  const CancelToken& cancel = {});
 
   /// Facts about an output folder without taking it: for lists and the wizard.
   struct Status {
