@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/quant/rotation.h"
 
-#include <bit>
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/base/error.h"
 #include "engine/quant/linalg.h"
 
 namespace haq::quant {
 namespace {
-
-/// The finalizer of splitmix64; its top bit is the sign of a row.
-double random_sign(std::uint64_t seed, std::int64_t index) {
-  std::uint64_t value = seed + 0x9e3779b97f4a7c15ULL * (static_cast<std::uint64_t>(index) + 1);
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-  return ((value ^ (value >> 31)) >> 63) != 0 ? -1.0 : 1.0;
-}
 
 double& at(std::vector<double>& values, std::int64_t n, std::int64_t row, std::int64_t column) {
   return values[static_cast<std::size_t>(row * n + column)];
@@ -26,28 +19,6 @@ Matrix narrowed(const std::vector<double>& values, std::int64_t n) {
   Matrix result(n, n);
   for (std::size_t i = 0; i < values.size(); ++i) result.values[i] = static_cast<float>(values[i]);
   return result;
-}
-
-/// D (H ⊗ R): random signs D, Sylvester's Hadamard matrix H of the largest power of two in n,
-/// H[a][c] = (-1)^popcount(a & c), and a random orthogonal R for the odd part of n.
-Matrix signed_hadamard(std::int64_t n, std::uint64_t seed) {
-  const std::int64_t odd = n >> std::countr_zero(static_cast<std::uint64_t>(n));
-  const std::int64_t power = n / odd;
-  Matrix block(1, 1);
-  block.values = {1.0F};
-  if (odd > 1) block = random_orthogonal(odd, seed);
-  const double unit = 1.0 / std::sqrt(static_cast<double>(power));
-  std::vector<double> q(static_cast<std::size_t>(n * n));
-  for (std::int64_t row = 0; row < n; ++row) {
-    const double scale = unit * random_sign(seed, row);
-    const std::span<const float> block_row = block.row(row % odd);
-    for (std::int64_t column = 0; column < n; ++column) {
-      const auto both = static_cast<std::uint64_t>((row / odd) & (column / odd));
-      const double sign = std::popcount(both) % 2 != 0 ? -1.0 : 1.0;
-      at(q, n, row, column) = scale * sign * block_row[static_cast<std::size_t>(column % odd)];
-    }
-  }
-  return narrowed(q, n);
 }
 
 /// m := m P or P m for Householder's P = I - 2 u uᵀ / uᵀu, which maps the first unit vector to the
@@ -126,8 +97,13 @@ Rotation::Rotation(const model::ModelConfig& config, std::uint64_t seed) : seed_
     fail(ErrorCode::kUnsupported, "this {} model cannot be rotated: {}", config.model_type,
          *reason);
   }
-  q_ = config.norm == model::NormKind::kLayer ? mean_keeping(config.hidden, seed)
-                                              : signed_hadamard(config.hidden, seed);
+  if (config.norm == model::NormKind::kLayer) {
+    q_ = mean_keeping(config.hidden, seed);
+  } else {
+    SignedHadamard structured(config.hidden, seed);
+    q_ = structured.dense();
+    if (structured.is_fast()) fast_ = std::move(structured);
+  }
   transposed_ = Matrix(q_.cols, q_.rows);
   for (std::int64_t row = 0; row < q_.rows; ++row) {
     for (std::int64_t column = 0; column < q_.cols; ++column) {
@@ -140,14 +116,24 @@ Rotation::Rotation(const model::ModelConfig& config, std::uint64_t seed) : seed_
 Matrix Rotation::rotate_input(ConstMatrixView w) const {
   check_width(w.cols, q_.rows);
   Matrix result(w.rows, w.cols);
-  gemm_nn(w, q_, 1, 0, result);
+  if (fast_) {
+    std::copy_n(w.data, result.values.size(), result.data());
+    fast_->times(result);
+  } else {
+    gemm_nn(w, q_, 1, 0, result);
+  }
   return result;
 }
 
 Matrix Rotation::rotate_output(ConstMatrixView w) const {
   check_width(w.rows, q_.rows);
   Matrix result(w.rows, w.cols);
-  gemm_nn(transposed_, w, 1, 0, result);
+  if (fast_) {
+    std::copy_n(w.data, result.values.size(), result.data());
+    fast_->transposed_times(result);
+  } else {
+    gemm_nn(transposed_, w, 1, 0, result);
+  }
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/model/config.h"
+#include "engine/quant/hadamard.h"
 #include "engine/quant/matrix.h"
 
 namespace haq::quant {
@@ -42,6 +43,7 @@ class Rotation {
  private:
   std::uint64_t seed_;
   Matrix q_, transposed_;
+  std::optional<SignedHadamard> fast_;  ///< the same as q_, where products with it are faster so
 };
 
 }  // namespace haq::quant
