@@ -146,6 +146,82 @@ std::optional<Interval> exponential(const std::optional<Interval>& interval) {
   return Interval{std::exp(interval->low), std::exp(interval->high)};
 }
 
+void check_base(const Model& model, const Model* base, std::int64_t context) {
+  if (!base) return;
+  const int vocab = model.checkpoint().config().vocab, other = base->checkpoint().config().vocab;
+  if (other != vocab) {
+    fail(ErrorCode::kInvalidArgument,
+         "the base model has a vocabulary of {}, the model one of {}: they cannot be compared",
+         other, vocab);
+  }
+  if (context > base->max_context()) {
+    fail(ErrorCode::kInvalidArgument, "context is {}, the base model holds {}", context,
+         base->max_context());
+  }
+}
+
+/// Scores the windows of `ids`; the caller fills in context and recipe.
+EvaluateResult measure(Model& model, Model* base, std::span<const std::int32_t> ids,
+                       const std::vector<Window>& windows, std::optional<std::int32_t> bos,
+                       const ProgressCallback& progress, const CancelToken& cancel) {
+  const auto start = std::chrono::steady_clock::now();
+  EvaluateResult result;
+  result.windows_planned = static_cast<std::int64_t>(windows.size());
+  ClusteredMean loss, kl, difference, base_loss;
+  std::int64_t agreeing = 0;
+  WindowScorer scorer(model, base, bos);
+  for (const Window& window : windows) {
+    if (progress) {
+      progress({"evaluating", static_cast<std::uint64_t>(window.begin),
+                static_cast<std::uint64_t>(ids.size()), "tokens"});
+    }
+    std::vector<RowScore> scores;
+    try {
+      scores = scorer.score(ids, window, cancel);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCancelled || result.windows == 0) throw;
+      result.cancelled = true;
+      break;
+    }
+    double sum = 0;
+    for (const RowScore& score : scores) {
+      if (!std::isfinite(score.nll)) {
+        fail(ErrorCode::kNumeric, "the loss of an id in window {} is not finite", result.windows);
+      }
+      sum += score.nll;
+      loss.add(score.nll);
+      if (!base) continue;
+      base_loss.add(score.base_nll);
+      kl.add(score.kl);
+      difference.add(score.nll - score.base_nll);
+      agreeing += score.same_top ? 1 : 0;
+    }
+    for (ClusteredMean* mean : {&loss, &kl, &difference, &base_loss}) mean->end_window();
+    result.nll_sum_per_window.push_back(sum);
+    ++result.windows;
+  }
+
+  result.tokens = loss.count();
+  result.nll = loss.mean();
+  result.perplexity = std::exp(result.nll);
+  result.ci95 = exponential(loss.interval95());
+  result.interval_method =
+      fmt::format("95 % by Student's t over {} clusters ({}), ratio estimator of the mean loss",
+                  loss.cluster_count(), loss.cluster_name());
+  if (base) {
+    Comparison comparison;
+    comparison.kld_mean = kl.mean();
+    comparison.kld_ci95 = kl.interval95();
+    comparison.top1_agreement = static_cast<double>(agreeing) / static_cast<double>(result.tokens);
+    comparison.ppl_ratio = std::exp(difference.mean());
+    comparison.ppl_ratio_ci95 = exponential(difference.interval95());
+    comparison.base_perplexity = std::exp(base_loss.mean());
+    result.comparison = comparison;
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
 }  // namespace
 
 std::vector<Window> plan_windows(std::int64_t count, const EvaluateOptions& options) {
@@ -206,18 +282,7 @@ EvaluateResult evaluate(Model& model, Model* base, std::span<const std::int32_t>
     }
     bos = static_cast<std::int32_t>(config.bos_id);
   }
-  if (base) {
-    const model::ModelConfig& other = base->checkpoint().config();
-    if (other.vocab != config.vocab) {
-      fail(ErrorCode::kInvalidArgument,
-           "the base model has a vocabulary of {}, the model one of {}: they cannot be compared",
-           other.vocab, config.vocab);
-    }
-    if (options.context > base->max_context()) {
-      fail(ErrorCode::kInvalidArgument, "context is {}, the base model holds {}", options.context,
-           base->max_context());
-    }
-  }
+  check_base(model, base, options.context);
   if (options.max_tokens < 0) {
     fail(ErrorCode::kInvalidArgument, "max-tokens is {}, expected 0 (all) or more",
          options.max_tokens);
@@ -230,64 +295,39 @@ EvaluateResult evaluate(Model& model, Model* base, std::span<const std::int32_t>
     fail(ErrorCode::kInvalidArgument, "the text has {} ids, none of them can be scored",
          ids.size());
   }
-
-  const auto start = std::chrono::steady_clock::now();
-  EvaluateResult result;
-  result.windows_planned = static_cast<std::int64_t>(windows.size());
+  EvaluateResult result = measure(model, base, ids, windows, bos, progress, cancel);
   result.context = options.context;
   result.recipe = recipe_of(options, static_cast<std::int64_t>(ids.size()));
-  ClusteredMean loss, kl, difference, base_loss;
-  std::int64_t agreeing = 0;
-  WindowScorer scorer(model, base, bos);
-  for (const Window& window : windows) {
-    if (progress) {
-      progress({"evaluating", static_cast<std::uint64_t>(window.begin),
-                static_cast<std::uint64_t>(ids.size()), "tokens"});
-    }
-    std::vector<RowScore> scores;
-    try {
-      scores = scorer.score(ids, window, cancel);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kCancelled || result.windows == 0) throw;
-      result.cancelled = true;
-      break;
-    }
-    double sum = 0;
-    for (const RowScore& score : scores) {
-      if (!std::isfinite(score.nll)) {
-        fail(ErrorCode::kNumeric, "the loss of an id in window {} is not finite", result.windows);
-      }
-      sum += score.nll;
-      loss.add(score.nll);
-      if (!base) continue;
-      base_loss.add(score.base_nll);
-      kl.add(score.kl);
-      difference.add(score.nll - score.base_nll);
-      agreeing += score.same_top ? 1 : 0;
-    }
-    for (ClusteredMean* mean : {&loss, &kl, &difference, &base_loss}) mean->end_window();
-    result.nll_sum_per_window.push_back(sum);
-    ++result.windows;
-  }
+  return result;
+}
 
-  result.tokens = loss.count();
-  result.nll = loss.mean();
-  result.perplexity = std::exp(result.nll);
-  result.ci95 = exponential(loss.interval95());
-  result.interval_method =
-      fmt::format("95 % by Student's t over {} clusters ({}), ratio estimator of the mean loss",
-                  loss.cluster_count(), loss.cluster_name());
-  if (base) {
-    Comparison comparison;
-    comparison.kld_mean = kl.mean();
-    comparison.kld_ci95 = kl.interval95();
-    comparison.top1_agreement = static_cast<double>(agreeing) / static_cast<double>(result.tokens);
-    comparison.ppl_ratio = std::exp(difference.mean());
-    comparison.ppl_ratio_ci95 = exponential(difference.interval95());
-    comparison.base_perplexity = std::exp(base_loss.mean());
-    result.comparison = comparison;
+EvaluateResult evaluate_sequences(Model& model, Model* base,
+                                  std::span<const std::vector<std::int32_t>> sequences,
+                                  const ProgressCallback& progress, const CancelToken& cancel) {
+  std::vector<std::int32_t> ids;
+  std::vector<Window> windows;
+  std::int64_t longest = 0;
+  for (const auto& sequence : sequences) {
+    const auto begin = static_cast<std::int64_t>(ids.size());
+    const auto length = static_cast<std::int64_t>(sequence.size());
+    longest = std::max(longest, length);
+    ids.insert(ids.end(), sequence.begin(), sequence.end());
+    if (length >= 2) windows.push_back({begin, begin + length, begin + 1});
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (windows.empty()) {
+    fail(ErrorCode::kInvalidArgument, "there is no sequence of 2 ids or more to measure on");
+  }
+  if (longest > model.max_context()) {
+    fail(ErrorCode::kInvalidArgument, "a sequence has {} ids, the model holds {}", longest,
+         model.max_context());
+  }
+  check_base(model, base, longest);
+  EvaluateResult result = measure(model, base, ids, windows, std::nullopt, progress, cancel);
+  result.context = longest;
+  result.recipe = fmt::format(
+      "{} sequences of up to {} ids, {} in all; each starts from an empty cache; the first id of a "
+      "sequence is never scored; perplexity = exp(mean loss), losses in float64",
+      windows.size(), longest, ids.size());
   return result;
 }
 

@@ -69,5 +69,10 @@ struct EvaluateResult {
 EvaluateResult evaluate(Model& model, Model* base, std::span<const std::int32_t> ids,
                         const EvaluateOptions& options, const ProgressCallback& progress = {},
                         const CancelToken& cancel = {});
+/// The same over sequences of ids, each a window of its own, every id but a sequence's first scored.
+EvaluateResult evaluate_sequences(Model& model, Model* base,
+                                  std::span<const std::vector<std::int32_t>> sequences,
+                                  const ProgressCallback& progress = {},
+                                  const CancelToken& cancel = {});
 
 }  // namespace haq::session

@@ -166,6 +166,26 @@ TEST(Evaluate, ChunksDoNotChangeTheLossInFp32) {
   EXPECT_EQ(a.nll, b.nll);
 }
 
+TEST(Evaluate, SequencesAreWindows) {
+  const auto model = test::demo_model();
+  const std::vector<std::int32_t> ids = some_ids(80);
+  const EvaluateResult stream = evaluate(*model, model.get(), ids, windows_of(32));
+  const std::vector<std::vector<std::int32_t>> parts = {{ids.begin(), ids.begin() + 32},
+                                                        {ids.begin() + 32, ids.begin() + 64},
+                                                        {ids[0]},
+                                                        {ids.begin() + 64, ids.end()}};
+  const EvaluateResult found = evaluate_sequences(*model, model.get(), parts);
+  EXPECT_EQ(found.nll, stream.nll);
+  EXPECT_EQ(found.tokens, stream.tokens);
+  EXPECT_EQ(found.windows, 3);
+  EXPECT_EQ(found.context, 32);
+  EXPECT_EQ(found.comparison->kld_mean, 0);
+  EXPECT_THROW(evaluate_sequences(*model, nullptr, std::vector<std::vector<std::int32_t>>{}),
+               Error);
+  const std::vector<std::vector<std::int32_t>> too_long = {some_ids(1025)};
+  EXPECT_THROW(evaluate_sequences(*model, nullptr, too_long), Error);
+}
+
 TEST(Evaluate, CancellingKeepsFinishedWindows) {
   CancelToken cancel;
   int windows = 0;
