@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -28,6 +29,8 @@ class PauseToken {
   bool paused() const;
   /// Blocks while paused; throws kCancelled when `cancel` is set meanwhile.
   void wait(const CancelToken& cancel) const;
+  /// How long wait() has blocked so far, over all calls.
+  std::chrono::steady_clock::duration waited() const;
 
  private:
   struct Impl;
