@@ -58,8 +58,8 @@ class WorkFolder {
   /// the next finish(), which keeps the shards and the provenance of the first. Provenance
   /// (haq.version, haq.method ...) goes into each shard's metadata; haq.run, haq.base_fingerprint
   /// and format are added here. Returns sentences for the user. Throws kNotFound when a layer is
-  /// missing, kNoSpace with the numbers, kConflict, kIo, kCancelled; after success only scratch
-  /// files of the caller's own are left to do: the object holds nothing any more.
+  /// missing, kNoSpace with the numbers, kConflict, kIo, kCancelled. After success the hidden
+  /// folder, its scratch files and the lock are gone.
   std::vector<std::string> finish(const model::Checkpoint& source,
                                   const model::ModelConfig& quantized, bool untied,
                                   const std::vector<std::string>& ignore,
