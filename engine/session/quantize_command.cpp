@@ -24,7 +24,8 @@ std::string quoted(const std::string& word) {
       text += c;
     }
   }
-  return text + "'";
+  text += '\'';
+  return text;
 }
 
 }  // namespace
@@ -33,7 +34,7 @@ std::string quantize_command_line(const QuantizeJobOptions& options) {
   const quant::QuantizeOptions& run = options.quantize;
   const quant::QuantizeOptions defaults;
   std::string line = "haq quantize";
-  const auto word = [&](const std::string& text) { line += " " + quoted(text); };
+  const auto word = [&](const std::string& text) { line.append(1, ' ').append(quoted(text)); };
   const auto option = [&](const char* name, const std::string& value) {
     word(name);
     word(value);
