@@ -67,6 +67,10 @@ const std::vector<std::string>& ChatStore::notices() const {
   return file_->notices;
 }
 
+QuantizationRuns ChatStore::quantization_runs() {
+  return QuantizationRuns(file_->database);
+}
+
 void ChatStore::recover() {
   std::vector<std::pair<Id, std::string>> unfinished;
   {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/profile/chat_types.h"
+#include "engine/profile/quantization_runs.h"
 #include "engine/profile/sqlite.h"
 
 namespace haq::profile {
@@ -77,6 +78,9 @@ class ChatStore {
   /// Full-text search over titles and ended messages outside the bin: every word must occur, the
   /// last one may be a beginning. Best first within messages, titles before them.
   std::vector<SearchHit> search(const std::string& text, int limit = 200);
+
+  /// The quantizations in the same file; borrows this store.
+  QuantizationRuns quantization_runs();
 
   /// Smallest id that no conversation / message has had; a single writer may count on from it.
   Id next_conversation_id();
