@@ -2,8 +2,8 @@
 #include "engine/quant/solver.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <limits>
 
 #include "engine/base/error.h"
 #include "engine/device/numerics.h"
@@ -20,6 +20,7 @@ namespace {
 constexpr std::int64_t kTileRows = 512;  ///< weight rows solved together
 constexpr int kShrinkSteps = 21;         ///< a multiple of the three that one kernel call takes
 constexpr float kShrinkStep = 0.01F;
+constexpr std::int32_t kMagnitude = 0x7fffffff;  ///< of a float's bits
 
 std::size_t index(std::int64_t value) {
   return static_cast<std::size_t>(value);
@@ -57,13 +58,18 @@ struct TileSolver {
         live_(static_cast<std::int64_t>(hessian.order_.size())),
         block_factor_(index(kMaxBlockColumns * kMaxBlockColumns)),
         scratch_(index(2 * kMaxBlockColumns * kBlockRows)),
-        values_(index(kMaxBlockColumns * kBlockRows)) {}
+        values_(index(kMaxBlockColumns * kBlockRows)) {
+    for (const float diagonal : hessian.diagonal_) {
+      live_mask_.push_back(diagonal > 0 ? kMagnitude : 0);
+    }
+  }
 
   void solve(std::int64_t first_row, std::int64_t rows, const CancelToken& cancel) {
     first_ = first_row;
     rows_ = rows;
     pitch_ = (rows + kBlockRows - 1) / kBlockRows * kBlockRows;
     d_.resize(index(live_ * 2 * pitch_));
+    gather_weights();
     RowScales plain(pitch_), chosen(pitch_);
     for (std::int64_t r = 0; r < rows; ++r) choose_scales(r, plain, chosen);
     RowSums plain_sums(pitch_), sums(pitch_);
@@ -86,15 +92,17 @@ struct TileSolver {
 
   void choose_scales(std::int64_t r, RowScales& plain, RowScales& chosen) {
     const std::span<const float> row = w_.row(first_ + r);
-    float largest = 0, largest_live = 0;
+    // As integers the magnitudes order like the floats, with infinity and NaN above all.
+    std::int32_t top = 0, top_live = 0;
     for (std::size_t j = 0; j < row.size(); ++j) {
-      const float magnitude = std::abs(row[j]);
-      if (!(magnitude <= std::numeric_limits<float>::max())) {
-        fail(ErrorCode::kNumeric, "weight row {} holds {} at column {}", first_ + r, row[j], j);
-      }
-      largest = magnitude > largest ? magnitude : largest;
-      const float live = h_.diagonal_[j] > 0 ? magnitude : 0.0F;
-      largest_live = live > largest_live ? live : largest_live;
+      const auto bits = std::bit_cast<std::int32_t>(row[j]);
+      top = std::max(top, bits & kMagnitude);
+      top_live = std::max(top_live, bits & live_mask_[j]);
+    }
+    const auto largest = std::bit_cast<float>(top);
+    const auto largest_live = std::bit_cast<float>(top_live);
+    if (!std::isfinite(largest)) {
+      fail(ErrorCode::kNumeric, "weight row {} holds a non-finite value", first_ + r);
     }
     plain.set(r, largest);
     chosen.set(r, options_.clip_search ? searched_maximum(row, largest_live) : largest_live);
@@ -122,7 +130,6 @@ struct TileSolver {
       gemm_tn(columns, stride, begin, h_.factor_.data() + begin, live_, d_.data(), stride,
               carried_.data(), stride);
     }
-    gather_weights(begin, columns);
     for (std::int64_t i = 0; i < columns; ++i) {
       const float* row = h_.factor_.data() + (begin + i) * live_ + begin;
       for (std::int64_t j = i + 1; j < columns; ++j) {
@@ -163,15 +170,24 @@ struct TileSolver {
     }
   }
 
-  /// Puts the block's columns of weights where their errors will be.
-  void gather_weights(std::int64_t begin, std::int64_t columns) {
-    for (std::int64_t r = 0; r < pitch_; r += 16) {
-      const std::int64_t count = std::clamp<std::int64_t>(rows_ - r, 0, 16);
-      for (std::int64_t j = 0; j < columns; ++j) {
-        const float* from = w_.data + (first_ + r) * w_.cols + h_.order_[index(begin + j)];
-        float* to = d_.data() + (begin + j) * 2 * pitch_ + r;
-        for (std::int64_t i = 0; i < count; ++i) to[i] = from[i * w_.cols];
-        for (std::int64_t i = count; i < 16; ++i) to[i] = 0;
+  /// Puts the columns of weights, in the order of solving, where their errors will be.
+  void gather_weights() {
+    constexpr std::int64_t kRows = 16;              // one cache line of a column
+    const std::int64_t row_stride = live_ + kRows;  // no two rows at a power of two apart
+    gathered_.assign(index(kRows * row_stride), 0.0F);
+    for (std::int64_t r = 0; r < pitch_; r += kRows) {
+      for (std::int64_t i = 0; i < kRows; ++i) {
+        float* to = gathered_.data() + i * row_stride;
+        if (r + i >= rows_) {
+          std::fill_n(to, live_, 0.0F);
+          continue;
+        }
+        const float* from = w_.row(first_ + r + i).data();
+        for (const std::int64_t j : h_.order_) *to++ = from[j];
+      }
+      for (std::int64_t j = 0; j < live_; ++j) {
+        float* to = d_.data() + j * 2 * pitch_ + r;
+        for (std::int64_t i = 0; i < kRows; ++i) to[i] = gathered_[index(i * row_stride + j)];
       }
     }
   }
@@ -212,10 +228,11 @@ struct TileSolver {
   Solution& out_;
   const RowKernels& kernels_ = row_kernels();
   std::int64_t live_, first_ = 0, rows_ = 0, pitch_ = 0;
-  std::vector<float> d_;             ///< [live][2 pitch] w - ŵ of the columns solved so far
+  std::vector<float> d_;             ///< [live][2 pitch] w - ŵ where solved, else (left half) w
   std::vector<float> carried_;       ///< [columns][2 pitch]
   std::vector<float> block_factor_;  ///< the block's part of the factor, transposed
-  std::vector<float> scratch_;
+  std::vector<float> gathered_, scratch_;
+  std::vector<std::int32_t> live_mask_;  ///< [k] kMagnitude, 0 for a dead channel
   std::vector<std::int8_t> values_;
 };
 
