@@ -48,6 +48,7 @@ ChatStore::~ChatStore() = default;
 ChatStore ChatStore::open(const std::filesystem::path& path) {
   ChatStore store(StoreFile::open(path, Database::Access::kReadWrite));
   store.recover();
+  store.quantization_runs().recover();
   return store;
 }
 

@@ -33,7 +33,7 @@ inline constexpr char kMatchEnd = '\x03';
 class ChatStore {
  public:
   /// Opens for writing, as the only writer (see StoreFile::open for what can go wrong). Answers
-  /// that a dead program left half-written become "interrupted".
+  /// that a dead program left half-written become "interrupted", its quantizations "stopped".
   static ChatStore open(const std::filesystem::path& path);
   /// Opens for reading, also beside a running writer; the writing calls then throw kIo.
   static ChatStore open_read_only(const std::filesystem::path& path);

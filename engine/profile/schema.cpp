@@ -50,7 +50,31 @@ CREATE VIRTUAL TABLE messages_fts USING fts5(
   tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');
 )sql";
 
-constexpr const char* kMigrations[] = {kChats};
+// Version 2: quantizations. `options` lets a run be ordered again, `report` is the JSON text that
+// lies in the written folder; the columns beside them are what lists and comparisons show.
+constexpr const char* kQuantizationRuns = R"sql(
+CREATE TABLE quantization_runs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  started_ms INTEGER NOT NULL,
+  finished_ms INTEGER NOT NULL DEFAULT 0,
+  state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'stopped')),
+  source TEXT NOT NULL,
+  target TEXT NOT NULL,
+  method TEXT NOT NULL,
+  options TEXT NOT NULL DEFAULT '{}',
+  error TEXT NOT NULL DEFAULT '',
+  seconds REAL NOT NULL DEFAULT 0,
+  ppl_before REAL,
+  ppl_after REAL,
+  kld_mean REAL,
+  bytes_before INTEGER NOT NULL DEFAULT 0,
+  bytes_after INTEGER NOT NULL DEFAULT 0,
+  report TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX quantization_runs_by_time ON quantization_runs(started_ms DESC);
+)sql";
+
+constexpr const char* kMigrations[] = {kChats, kQuantizationRuns};
 
 }  // namespace
 

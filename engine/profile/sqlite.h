@@ -24,6 +24,7 @@ class Statement {
   Statement& bind(int index, std::int64_t value);
   Statement& bind(int index, std::string_view text);  ///< copied; may hold NUL bytes
   Statement& bind_null(int index);
+  Statement& bind_real(int index, double value);  ///< a NaN becomes NULL
   /// True when there is a row, false at the end.
   bool step();
   /// Runs a statement that returns no rows of interest.
