@@ -60,6 +60,7 @@ struct TileSolver {
         scratch_(index(2 * kMaxBlockColumns * kBlockRows)),
         values_(index(kMaxBlockColumns * kBlockRows)) {
     for (const float diagonal : hessian.diagonal_) {
+      if (!(diagonal > 0)) dead_.push_back(static_cast<std::int64_t>(live_mask_.size()));
       live_mask_.push_back(diagonal > 0 ? kMagnitude : 0);
     }
   }
@@ -105,7 +106,11 @@ struct TileSolver {
       fail(ErrorCode::kNumeric, "weight row {} holds a non-finite value", first_ + r);
     }
     plain.set(r, largest);
-    chosen.set(r, options_.clip_search ? searched_maximum(row, largest_live) : largest_live);
+    if (largest_live < num::kTinyRow) {  // nothing is known of what the row does
+      chosen.set(r, largest);
+    } else {
+      chosen.set(r, options_.clip_search ? searched_maximum(row, largest_live) : largest_live);
+    }
   }
 
   float searched_maximum(std::span<const float> row, float largest) const {
@@ -205,16 +210,22 @@ struct TileSolver {
                   double rounded_objective, double objective) {
     const std::int64_t row = first_ + r;
     const float unclipped = plain.scale[index(r)];
+    const std::span<const float> weights = w_.row(row);
+    std::int8_t* to = out_.weights.values.data() + row * w_.cols;
     float scale = chosen.scale[index(r)];
     if (!(objective < rounded_objective)) {
-      // Compensation did not help (or changed nothing): plain rounding, dead channels left zero.
+      // Compensation did not help (or changed nothing): plain rounding.
       scale = unclipped;
-      std::int8_t* to = out_.weights.values.data() + row * w_.cols;
       for (const std::int64_t j : h_.order_) {
-        to[j] = num::quantize(w_.row(row)[index(j)], plain.inverse[index(r)]);
+        to[j] = num::quantize(weights[index(j)], plain.inverse[index(r)]);
       }
       objective = rounded_objective;
       ++out_.rows_kept_rounded;
+    }
+    const float inverse = scale == unclipped ? plain.inverse[index(r)] : chosen.inverse[index(r)];
+    for (const std::int64_t j : dead_) {
+      const float steps = std::nearbyint(weights[index(j)] * inverse);
+      to[j] = static_cast<std::int8_t>(std::clamp(steps, -127.0F, 127.0F));
     }
     out_.weights.scales[index(row)] = scale;
     out_.clip += static_cast<double>(scale) / static_cast<double>(unclipped);
@@ -233,6 +244,7 @@ struct TileSolver {
   std::vector<float> block_factor_;  ///< the block's part of the factor, transposed
   std::vector<float> gathered_, scratch_;
   std::vector<std::int32_t> live_mask_;  ///< [k] kMagnitude, 0 for a dead channel
+  std::vector<std::int64_t> dead_;
   std::vector<std::int8_t> values_;
 };
 

@@ -19,8 +19,9 @@ struct SolverOptions {
 
 /// A layer input's Hessian, factored once for all modules that read the input.
 ///
-/// H = (2/n) Σ x xᵀ. Dead channels (H_jj = 0) are left out: their weights become zero. damping *
-/// (mean of the live diagonal) is added to the diagonal, ten times more after a failed
+/// H = (2/n) Σ x xᵀ. Dead channels (H_jj = 0) are left out: their weights are rounded plainly with
+/// the scale that the live ones got. (GPTQ's program sets them to zero, which cuts a neuron that was
+/// merely silent during calibration.) damping * (mean of the live diagonal) is added to the diagonal, ten times more after a failed
 /// factorization (GPTQ, arXiv 2210.17323, section 3.3; act-order as in its published program).
 ///
 /// Kept is the upper triangular R with P (H + λ) Pᵀ = R Rᵀ, not the Cholesky factor U of the

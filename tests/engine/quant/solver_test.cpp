@@ -205,7 +205,7 @@ TEST(Solver, ActOrderIsUndone) {
   }
 }
 
-TEST(Solver, DeadChannelsGetZeroWeights) {
+TEST(Solver, DeadChannelsAreRoundedWithTheScaleOfTheLiveOnes) {
   const Matrix w = random_matrix(20, 40, 8);
   Matrix x = correlated_rows(200, 40, 9);
   for (std::int64_t r = 0; r < x.rows; ++r) x.row(r)[3] = x.row(r)[39] = 0;
@@ -215,25 +215,28 @@ TEST(Solver, DeadChannelsGetZeroWeights) {
   EXPECT_EQ(factored.dead_channels(), 2);
   EXPECT_EQ(factored.size(), 40);
   const Solution solution = solve(w, factored, options);
-  for (std::size_t r = 0; r < 20; ++r) {
-    EXPECT_EQ(solution.weights.values[r * 40 + 3], 0);
-    EXPECT_EQ(solution.weights.values[r * 40 + 39], 0);
+  for (std::int64_t r = 0; r < 20; ++r) {
+    const float scale = solution.weights.scales[index(r)];
+    for (const std::int64_t dead : {3, 39}) {
+      const float exact = w.row(r)[index(dead)] / scale;
+      const float expected = std::clamp(exact, -127.0F, 127.0F);
+      EXPECT_NEAR(solution.weights.values[index(r * 40 + dead)], expected, 0.5F + 1e-4F);
+    }
   }
-  const auto& values = solution.weights.values;
-  EXPECT_LT(std::count(values.begin(), values.end(), std::int8_t{0}), 100);
   for (std::int64_t r = 0; r < 20; ++r) {
     EXPECT_LE(row_error(w, solution.weights, r, h),
               row_error(w, round_to_nearest(w), r, h) * (1 + 1e-4));
   }
 }
 
-TEST(Solver, NoLiveChannelGivesZeros) {
+TEST(Solver, NoLiveChannelMeansPlainRounding) {
   const Matrix w = random_matrix(3, 5, 10);
   const SolverOptions options;
   const FactoredHessian factored(Matrix(5, 5), options, "layer");
   EXPECT_EQ(factored.dead_channels(), 5);
   const Solution solution = solve(w, factored, options);
-  EXPECT_EQ(solution.weights.values, std::vector<std::int8_t>(15, 0));
+  EXPECT_EQ(solution.weights.values, round_to_nearest(w).values);
+  EXPECT_EQ(solution.weights.scales, round_to_nearest(w).scales);
   EXPECT_EQ(solution.objective, 0);
   EXPECT_EQ(solution.clip, 1);
 }
