@@ -80,13 +80,13 @@ class Loader {
 
   LayerWeights load_layer(int layer, LayerPart part) {
     LayerWeights weights;
-    if (part != LayerPart::kFfn) {
+    if (part == LayerPart::kAll || part == LayerPart::kAttention) {
       weights.input_norm = norm(Role::kInputNorm, layer);
       load_attention(layer, weights.attention);
     }
     if (part != LayerPart::kAttention) {
       weights.post_attention_norm = norm(Role::kPostAttentionNorm, layer);
-      load_ffn(layer, weights);
+      load_ffn(layer, part != LayerPart::kFfnWithoutExperts, weights);
     }
     return weights;
   }
@@ -112,15 +112,16 @@ class Loader {
     }
   }
 
-  void load_ffn(int layer, LayerWeights& weights) {
+  void load_ffn(int layer, bool with_experts, LayerWeights& weights) {
     if (!config_.layers[static_cast<std::size_t>(layer)].moe) {
       weights.dense = ffn(Role::kGate, Role::kUp, Role::kDown, layer, -1, 1);
       return;
     }
     weights.router = linear(Role::kRouter, layer);
     const double share = static_cast<double>(config_.top_k) / config_.experts;
-    weights.experts.reserve(static_cast<std::size_t>(config_.experts));
-    for (int expert = 0; expert < config_.experts; ++expert) {
+    const int experts = with_experts ? config_.experts : 0;
+    weights.experts.reserve(static_cast<std::size_t>(experts));
+    for (int expert = 0; expert < experts; ++expert) {
       weights.experts.push_back(ffn(Role::kGate, Role::kUp, Role::kDown, layer, expert, share));
     }
     if (config_.shared_width > 0) {

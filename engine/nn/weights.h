@@ -72,8 +72,9 @@ DecoderWeights load_weights(const model::Checkpoint& checkpoint, device::Device&
                             const ComputePlan& plan, const ProgressCallback& progress,
                             const CancelToken& cancel);
 
-/// Parts of a layer that can be loaded alone: a norm with its block.
-enum class LayerPart { kAll, kAttention, kFfn };
+/// Parts of a layer that can be loaded alone: a norm with its block, with or without the routed
+/// experts.
+enum class LayerPart { kAll, kAttention, kFfn, kFfnWithoutExperts };
 
 /// The weights of one layer, or of one half of it (the rest stays empty). For work that goes through
 /// a model layer by layer.
