@@ -23,8 +23,8 @@ using Dims = std::vector<std::int64_t>;
 class LayerCheckpoint final : public model::Checkpoint {
  public:
   LayerCheckpoint(std::shared_ptr<const model::Checkpoint> source, const model::ModelConfig& config,
-                  LayerOutput layer)
-      : source_(std::move(source)), layer_(std::make_shared<const LayerOutput>(std::move(layer))) {
+                  std::shared_ptr<const LayerOutput> layer, bool whole)
+      : source_(std::move(source)), layer_(std::move(layer)) {
     config_ = config;
     generation_ = source_->generation();
     folder_ = source_->folder();
@@ -37,8 +37,9 @@ class LayerCheckpoint final : public model::Checkpoint {
       index_[tensor.name] = &tensor;
       weight_bytes_ += static_cast<std::int64_t>(tensor.bytes.size());
     }
-    model::for_each_module(config_, [this](const ModuleShape& shape) {
-      if (shape.layer == layer_->layer) check_module(shape);
+    model::for_each_module(config_, [this, whole](const ModuleShape& shape) {
+      if (shape.layer != layer_->layer) return;
+      if (whole || find(weight_tensor_name(*source_, id_of(shape))) != nullptr) check_module(shape);
     });
   }
 
@@ -184,7 +185,14 @@ class LayerCheckpoint final : public model::Checkpoint {
 std::shared_ptr<const model::Checkpoint> make_layer_checkpoint(
     std::shared_ptr<const model::Checkpoint> source, const model::ModelConfig& config,
     LayerOutput layer) {
-  return std::make_shared<LayerCheckpoint>(std::move(source), config, std::move(layer));
+  return std::make_shared<LayerCheckpoint>(
+      std::move(source), config, std::make_shared<const LayerOutput>(std::move(layer)), true);
+}
+
+std::shared_ptr<const model::Checkpoint> make_part_checkpoint(
+    std::shared_ptr<const model::Checkpoint> source, const model::ModelConfig& config,
+    std::shared_ptr<const LayerOutput> part) {
+  return std::make_shared<LayerCheckpoint>(std::move(source), config, std::move(part), false);
 }
 
 }  // namespace haq::quant

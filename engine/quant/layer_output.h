@@ -39,5 +39,10 @@ struct LayerOutput {
 std::shared_ptr<const model::Checkpoint> make_layer_checkpoint(
     std::shared_ptr<const model::Checkpoint> source, const model::ModelConfig& config,
     LayerOutput layer);
+/// The same over some of a layer's tensors, which it shares: what is not there is only missed when
+/// it is asked for.
+std::shared_ptr<const model::Checkpoint> make_part_checkpoint(
+    std::shared_ptr<const model::Checkpoint> source, const model::ModelConfig& config,
+    std::shared_ptr<const LayerOutput> part);
 
 }  // namespace haq::quant
