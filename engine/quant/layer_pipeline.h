@@ -90,9 +90,9 @@ class LayerPipeline {
   void pass_layer(const CancelToken& cancel = {});
 
   /// After the last layer: calls `visit` with rows of logits [n, vocab] of consecutive tokens, all
-  /// sequences in order.
+  /// sequences in order. `last_rows` > 0: only of the last rows of each sequence.
   void logits(const std::function<void(std::int64_t first_row, ConstMatrixView rows)>& visit,
-              const CancelToken& cancel = {});
+              const CancelToken& cancel = {}, std::int64_t last_rows = 0);
   /// Routing of the last advanced layer: ids [tokens, top_k]; empty for a dense one.
   std::span<const std::int32_t> routed_ids() const;
 
