@@ -100,6 +100,8 @@ constexpr std::array<const char*, static_cast<std::size_t>(Icon::kCount)> kOutli
     "C 5.6 7.7 7.7 5.6 8 2 Z",
     // queue
     "M 2.5 4 L 13.5 4 M 2.5 8 L 13.5 8 M 2.5 12 L 8.5 12",
+    // quantize: a curve made of steps
+    "M 2 13.2 L 5 13.2 L 5 9.8 L 8 9.8 L 8 6.2 L 11 6.2 L 11 2.8 L 14 2.8 M 2.4 9.6 L 9.4 2.6",
 }};
 
 QPainterPath parse(const std::string& outline) {

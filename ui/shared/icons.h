@@ -44,6 +44,7 @@ enum class Icon {
   kDrop,
   kSpark,
   kQueue,
+  kQuantize,
   kCount,
 };
 
