@@ -229,6 +229,17 @@ void ChatService::exportTo(Id conversation, profile::ExportFormat format, const 
       std::move(done));
 }
 
+void ChatService::run(QObject* context, std::function<void(ChatStore&)> job,
+                      std::function<void()> done) {
+  ask<bool>(
+      context,
+      [job = std::move(job)](ChatStore& store) {
+        job(store);
+        return true;
+      },
+      [done = std::move(done)](bool) { done(); });
+}
+
 void ChatService::flush() {
   m_thread->flush();
 }

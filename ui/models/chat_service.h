@@ -58,6 +58,10 @@ class ChatService : public QObject {
   /// `error` is empty when the file was written.
   void exportTo(profile::Id conversation, profile::ExportFormat format, const QString& file,
                 QObject* context, std::function<void(QString error)> done);
+  /// Other tables of the same database: runs `job` on the store's thread after what was asked
+  /// before, then `done` as above (not after an error, which is reported by failed()).
+  void run(QObject* context, std::function<void(profile::ChatStore&)> job,
+           std::function<void()> done);
   void flush();  ///< waits for the disk: only at the end and in tests
 
  Q_SIGNALS:
