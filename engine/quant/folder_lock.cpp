@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "engine/base/error.h"
+#include "engine/quant/output_folder.h"
 
 namespace haq::quant {
 namespace {
@@ -35,8 +36,7 @@ bool still_there(int descriptor, const fs::path& file) {
 FolderLock::FolderLock(const fs::path& file, const fs::path& shown) {
   constexpr int kTries = 10;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    std::error_code error;
-    fs::create_directories(file.parent_path(), error);
+    make_folder(file.parent_path());
     descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (descriptor_ < 0) {
       const int number = errno;

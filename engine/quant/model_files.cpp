@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string_view>
 
 #include "engine/base/error.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
+#include "engine/quant/output_folder.h"
 #include "engine/quant/work_folder.h"
 
 namespace haq::quant {
@@ -84,11 +84,7 @@ std::vector<std::string> copy_companions(const fs::path& source, const fs::path&
   }
   std::error_code error;
   if (fs::is_directory(source / kTemplates, error)) {
-    fs::create_directories(target / kTemplates, error);
-    if (error) {
-      fail(ErrorCode::kIo, "{}: cannot be made: {}", (target / kTemplates).string(),
-           error.message());
-    }
+    make_folder(target / kTemplates);
     for (const std::string& name : files_in(source / kTemplates)) {
       if (fs::path(name).extension() != ".jinja") continue;
       copy_file(source / kTemplates / name, target / kTemplates / name, staging);

@@ -136,6 +136,16 @@ void remove_model(const fs::path& folder) {
   for (const std::string& name : ours) remove_file(folder / name);
 }
 
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) return;
+  const bool full = error == std::errc::no_space_on_device;
+  throw Error(full ? ErrorCode::kNoSpace : ErrorCode::kIo,
+              fmt::format("{}: cannot be made: {}", folder.string(), error.message()),
+              full ? "free space on this disk" : "choose a folder that can be written");
+}
+
 void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);

@@ -35,6 +35,9 @@ void check_no_foreign_model(const std::filesystem::path& folder, const std::stri
 /// Throws kIo.
 void remove_model(const std::filesystem::path& folder);
 
+/// Makes a folder and those above it, where missing. Throws kNoSpace, kIo.
+void make_folder(const std::filesystem::path& folder);
+
 /// Removes a file or folder with everything in it; a link itself, not what it points to. Throws
 /// kIo.
 void remove_tree(const std::filesystem::path& path);

@@ -3,7 +3,6 @@
 #include "engine/quant/work_folder.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/base/error.h"
 #include "engine/base/file.h"
@@ -177,7 +176,7 @@ void WorkFolder::Impl::start(ResumeMode mode) {
     }
     run.write(run_path());
   }
-  fs::create_directories(scratch);
+  make_folder(scratch);
 }
 
 void WorkFolder::Impl::check_same_run() const {

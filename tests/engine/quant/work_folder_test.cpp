@@ -368,6 +368,13 @@ TEST_F(WorkFolderTest, InspectTellsWhatIsThere) {
   EXPECT_FALSE(foreign.finished) << "a model, but not one that this program wrote";
 }
 
+TEST_F(WorkFolderTest, AFolderThatCannotBeMadeIsNamed) {
+  target_ = "/proc/self/out";
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), ErrorCode::kIo);
+  EXPECT_THAT(error.what(), HasSubstr("/proc/self/out"));
+}
+
 TEST_F(WorkFolderTest, ALayerWithTensorsThatContradictThemselvesIsADefect) {
   WorkFolder folder = open();
   LayerOutput wrong = outputs_.layer(0);
