@@ -155,7 +155,7 @@ struct LayerPipeline::Impl {
     }
     const int layer = begin_layer();
     model->forget_layer(layer);
-    WorkMonitor monitor(events, cancel, pause, layer);
+    WorkMonitor monitor(events, cancel, pause);
     LayerWork work{model,   config(), layer,  *device, pool,
                    *runner, *state,   recipe, monitor, smoothing_groups(config(), layer)};
     LayerOutput output = quantize_attention(work);

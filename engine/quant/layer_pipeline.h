@@ -29,7 +29,7 @@ class PauseToken {
   bool paused() const;
   /// Blocks while paused; throws kCancelled when `cancel` is set meanwhile.
   void wait(const CancelToken& cancel) const;
-  /// How long wait() has blocked so far, over all calls.
+  /// How long work has stood still in wait() so far; threads that wait together count once.
   std::chrono::steady_clock::duration waited() const;
 
  private:

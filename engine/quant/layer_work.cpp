@@ -63,8 +63,7 @@ void WorkMonitor::deliver() {
 void WorkMonitor::show(const std::string& text, std::int64_t done, std::int64_t total) {
   if (!events_.progress) return;
   const std::int64_t at = begin_ + (end_ - begin_) * done / std::max<std::int64_t>(total, 1);
-  events_.progress(
-      {fmt::format("layer {}: {}", layer_, text), static_cast<std::uint64_t>(at), 1000, ""});
+  events_.progress({text, static_cast<std::uint64_t>(at), 1000, ""});
 }
 
 const Group* LayerWork::group(GroupKind kind, int expert) const {

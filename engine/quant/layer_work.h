@@ -18,9 +18,8 @@ namespace haq::quant {
 /// on; cancel and pause are looked at between modules.
 class WorkMonitor {
  public:
-  WorkMonitor(const PipelineEvents& events, const CancelToken& cancel, const PauseToken& pause,
-              int layer)
-      : events_(events), cancel_(cancel), pause_(pause), layer_(layer) {}
+  WorkMonitor(const PipelineEvents& events, const CancelToken& cancel, const PauseToken& pause)
+      : events_(events), cancel_(cancel), pause_(pause) {}
 
   const CancelToken& cancel() const { return cancel_; }
   /// Between two modules, on any thread. Throws kCancelled.
@@ -41,7 +40,6 @@ class WorkMonitor {
   const PipelineEvents& events_;
   const CancelToken& cancel_;
   const PauseToken& pause_;
-  int layer_;
   int begin_ = 0, end_ = 0;
   std::mutex mutex_;
   std::vector<ModuleReport> finished_;
