@@ -167,7 +167,7 @@ TEST_F(Finish, AKillAtAnyMomentIsMadeGood) {
     EXPECT_EQ(contents(target_), expected);
     fs::remove_all(target_);
   }
-  EXPECT_GT(kills, 10);
+  EXPECT_GE(kills, 5);
 }
 
 TEST_F(Finish, ACancelKeepsWhatIsDone) {
