@@ -6,8 +6,9 @@
 namespace haq::nn {
 namespace {
 
-/// Multiply-adds between two looks at the cancel token: some 20 ms on a slow desktop.
-constexpr double kBatchWork = 1e9;
+/// Multiply-adds between two looks at the cancel token: some 20 ms on a fast desktop, 200 on a slow
+/// one. Each batch converts its input anew and ends with idle threads, so that short ones cost speed.
+constexpr double kBatchWork = 1e10;
 
 double work_of(const device::FfnGroup& group) {
   const device::FfnSpec& ffn = *group.ffn;

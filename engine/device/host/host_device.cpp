@@ -50,7 +50,7 @@ HostDevice::HostDevice(const HostOptions& options)
     : options_(options),
       kernels_(select_kernels(options.max_isa)),
       int8_(select_int8(options.max_isa)),
-      products_(kernels_, int8_, options.max_isa, options.pack_budget_bytes),
+      products_(kernels_, int8_, options),
       pool_(options.threads),
       threads_(static_cast<std::size_t>(pool_.size())) {
   if (!can_run(options.max_isa)) {

@@ -36,8 +36,9 @@ void HostDevice::ffn(ConstRows x, std::span<const FfnGroup> groups, Rows out) {
     const auto rows = static_cast<std::int64_t>(group.rows.size());
     const HostLinear& up = as_host(*group.ffn->up);
     const HostLinear& down = as_host(*group.ffn->down);
-    FfnPlan::Part part{&group,        plan.rows,      rows, unit_columns(up), unit_columns(down),
-                       plan.up_units, plan.down_units};
+    FfnPlan::Part part{
+        &group,        plan.rows,      rows, unit_columns(up, rows), unit_columns(down, rows),
+        plan.up_units, plan.down_units};
     plan.up_units += (up.out() + part.up_step - 1) / part.up_step;
     plan.down_units += (down.out() + part.down_step - 1) / part.down_step;
     plan.rows += rows;
@@ -46,13 +47,14 @@ void HostDevice::ffn(ConstRows x, std::span<const FfnGroup> groups, Rows out) {
   }
   if (plan.rows == 0) return;
 
-  // Row blocks pay when the networks see enough rows each and the library serves all their layers.
+  // Row blocks pay when the networks see enough rows each; their layers are of one kind, served by
+  // the library or by our own int8 kernels.
   bool blocks = plan.rows >= kLibraryMinRows * static_cast<std::int64_t>(plan.parts.size());
   for (const FfnPlan::Part& part : plan.parts) {
     const FfnSpec& f = *part.group->ffn;
     const LinearPath path = f.up->path();
-    blocks = blocks && products_.uses_library(path) && f.down->path() == path &&
-             (f.gate == nullptr || f.gate->path() == path) &&
+    blocks = blocks && (path == LinearPath::kInt8 || products_.uses_library(path)) &&
+             f.down->path() == path && (f.gate == nullptr || f.gate->path() == path) &&
              path == plan.parts.front().group->ffn->up->path();
   }
   if (blocks) {
@@ -87,11 +89,11 @@ void HostDevice::ffn_columns(ConstRows x, FfnPlan& plan, Rows out) {
     in.rows = part.rows;
     ThreadScratch& scratch = threads_[static_cast<std::size_t>(thread)];
     float* up = scratch.a.get<float>(static_cast<std::size_t>(part.rows * width));
-    columns(as_host(*f.up), in, n, n_end, up, width);
+    columns(as_host(*f.up), in, n, n_end, up, width, scratch.block);
     float* gate = up;
     if (f.gate) {
       gate = scratch.b.get<float>(static_cast<std::size_t>(part.rows * width));
-      columns(as_host(*f.gate), in, n, n_end, gate, width);
+      columns(as_host(*f.gate), in, n, n_end, gate, width, scratch.block);
     }
     for (std::int64_t r = 0; r < part.rows; ++r) {
       kernels_.glu(glu_of(f.activation), f.limit, gate + r * width, up + r * width, width,
@@ -124,9 +126,9 @@ void HostDevice::ffn_columns(ConstRows x, FfnPlan& plan, Rows out) {
       const std::int64_t count = n_end - n;
       Converted in = hidden.from_row(part.first_row - first.first_row);
       in.rows = part.rows;
-      float* y = threads_[static_cast<std::size_t>(thread)].a.get<float>(
-          static_cast<std::size_t>(part.rows * count));
-      columns(down, in, n, n_end, y, count);
+      ThreadScratch& scratch = threads_[static_cast<std::size_t>(thread)];
+      float* y = scratch.a.get<float>(static_cast<std::size_t>(part.rows * count));
+      columns(down, in, n, n_end, y, count, scratch.block);
       for (std::int64_t r = 0; r < part.rows; ++r) {
         std::memcpy(out.data + part.group->slots[static_cast<std::size_t>(r)] * out.stride + n,
                     y + r * count, static_cast<std::size_t>(count) * sizeof(float));

@@ -9,7 +9,9 @@ namespace haq::device::host {
 
 void HostDevice::ffn_blocks(ConstRows x, FfnPlan& plan, Rows out) {
   WantedForms wanted;
-  wanted.add(as_host(*plan.parts.front().group->ffn->up), true);
+  const HostLinear& any = as_host(*plan.parts.front().group->ffn->up);
+  wanted.add(any, true);
+  const bool own = !products_.uses_library(any.path());
   const Converted in = convert(x, wanted, input_);
   struct Unit {
     const FfnGroup* group;
@@ -32,8 +34,12 @@ void HostDevice::ffn_blocks(ConstRows x, FfnPlan& plan, Rows out) {
   std::sort(units, units + count, [](const Unit& a, const Unit& b) { return a.count > b.count; });
   const auto body = [&](std::int64_t index, int thread) {
     const Unit& unit = units[index];
-    ffn_block(*unit.group, unit.first, unit.count, in, out,
-              threads_[static_cast<std::size_t>(thread)]);
+    ThreadScratch& scratch = threads_[static_cast<std::size_t>(thread)];
+    if (own) {
+      ffn_block_int8(*unit.group, unit.first, unit.count, in, out, scratch);
+    } else {
+      ffn_block(*unit.group, unit.first, unit.count, in, out, scratch);
+    }
   };
   pool_.parallel_dynamic(count, std::ref(body));
 }

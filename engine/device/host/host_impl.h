@@ -98,17 +98,21 @@ class HostDevice final : public Device {
   Converted convert(ConstRows x, const WantedForms& wanted, ConversionScratch& scratch);
   /// Own kernels: columns [n_begin, n_end) of all rows of `x`; column n goes to out[n - n_begin].
   void columns(const HostLinear& linear, const Converted& x, std::int64_t n_begin,
-               std::int64_t n_end, float* out, std::int64_t out_stride) const;
-  /// Columns per unit of work, so that a unit reads some 100 KB of weights.
-  std::int64_t unit_columns(const HostLinear& linear) const;
+               std::int64_t n_end, float* out, std::int64_t out_stride,
+               BlockScratch& scratch) const;
+  /// Columns per unit of work on so many rows: some 100 KB of weights, or a few panels.
+  std::int64_t unit_columns(const HostLinear& linear, std::int64_t rows) const;
 
   /// Two ways through a set of networks: units of columns over all threads, which suits a few rows
   /// per network, or units of whole row blocks, each carried through its network by one thread.
   struct FfnPlan;
   void ffn_columns(ConstRows x, FfnPlan& plan, Rows out);
   void ffn_blocks(ConstRows x, FfnPlan& plan, Rows out);
+  /// Rows [first, first + count) of a group, by the library and by our own int8 kernels.
   void ffn_block(const FfnGroup& group, std::int64_t first, std::int64_t count, const Converted& x,
                  Rows out, ThreadScratch& scratch);
+  void ffn_block_int8(const FfnGroup& group, std::int64_t first, std::int64_t count,
+                      const Converted& x, Rows out, ThreadScratch& scratch);
   /// One row quantized into `to` (padded); throws kNumeric naming the layer.
   QuantizedRow quantize_row(const HostLinear& linear, const float* x, std::int64_t cols,
                             std::int64_t stride, std::int8_t* to, std::int64_t row) const;

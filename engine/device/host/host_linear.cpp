@@ -100,22 +100,11 @@ Converted HostDevice::convert(ConstRows x, const WantedForms& wanted, Conversion
 }
 
 void HostDevice::columns(const HostLinear& linear, const Converted& x, std::int64_t n_begin,
-                         std::int64_t n_end, float* out, std::int64_t out_stride) const {
+                         std::int64_t n_end, float* out, std::int64_t out_stride,
+                         BlockScratch& scratch) const {
   if (linear.path() == LinearPath::kInt8) {
-    Int8GemmArgs a;
-    a.x = x.int8;
-    a.x_stride = x.int8_stride;
-    a.x_scale = x.scale;
-    a.x_sum = x.sum;
-    a.m = x.rows;
-    a.w = reinterpret_cast<const std::int8_t*>(linear.data());
-    a.k = linear.in();
-    a.n_begin = n_begin;
-    a.n_end = n_end;
-    a.w_scale = linear.scale();
-    a.bias = linear.bias();
-    a.out = out - n_begin;
-    a.out_stride = out_stride;
+    Int8GemmArgs a = int8_args(linear, x.block(0, x.rows), n_begin, n_end, out, out_stride);
+    a.scratch = scratch.for_int8(a.m);
     int8_.gemm(a);
     return;
   }
@@ -134,7 +123,13 @@ void HostDevice::columns(const HostLinear& linear, const Converted& x, std::int6
   (linear.dtype() == DType::kBF16 ? kernels_.gemm_bf16 : kernels_.gemm_f32)(a);
 }
 
-std::int64_t HostDevice::unit_columns(const HostLinear& linear) const {
+std::int64_t HostDevice::unit_columns(const HostLinear& linear, std::int64_t rows) const {
+  if (linear.path() == LinearPath::kInt8 && rows >= int8_.many_rows) {
+    // Each unit prefetches its later panels while it works on the first.
+    constexpr std::int64_t kPanels = 4;
+    const std::int64_t panels = (linear.out() + kInt8PanelColumns - 1) / kInt8PanelColumns;
+    return kInt8PanelColumns * std::clamp<std::int64_t>(panels / (4 * pool_.size()), 1, kPanels);
+  }
   constexpr std::int64_t kUnitBytes = 96 * 1024;
   const std::int64_t by_bytes =
       kUnitBytes / static_cast<std::int64_t>(linear.row_bytes()) / 12 * 12;
@@ -143,7 +138,7 @@ std::int64_t HostDevice::unit_columns(const HostLinear& linear) const {
 }
 
 void HostDevice::linear(ConstRows x, std::span<const LinearCall> calls) {
-  constexpr std::int64_t kRowBlock = 64;
+  constexpr std::int64_t kRowBlock = 64, kInt8RowBlock = 256;
   const auto by_library = [&](const HostLinear& l) {
     return x.rows >= kLibraryMinRows && products_.uses_library(l.path());
   };
@@ -162,9 +157,9 @@ void HostDevice::linear(ConstRows x, std::span<const LinearCall> calls) {
       g.column_units = static_cast<std::int64_t>(l.library().slices.size());
       g.rows = library_rows;
     } else {
-      g.step = unit_columns(l);
+      g.step = unit_columns(l, x.rows);
       g.column_units = (l.out() + g.step - 1) / g.step;
-      g.rows = kRowBlock;
+      g.rows = l.path() == LinearPath::kInt8 ? kInt8RowBlock : kRowBlock;
     }
     g.row_units = (x.rows + g.rows - 1) / g.rows;
     return g;
@@ -204,7 +199,8 @@ void HostDevice::linear(ConstRows x, std::span<const LinearCall> calls) {
         Converted part = in.from_row(row);
         part.rows = rows;
         const std::int64_t n = column * g.step;
-        columns(l, part, n, std::min(n + g.step, l.out()), out + n, call.out.stride);
+        columns(l, part, n, std::min(n + g.step, l.out()), out + n, call.out.stride,
+                threads_[static_cast<std::size_t>(thread)].block);
       }
       return;
     }

@@ -7,6 +7,8 @@
 
 #define HAQ_INLINE [[gnu::always_inline]] inline
 
+#include "engine/device/host/simd_bytes_256.h"
+
 // Bytes are widened to 16 bits before the multiply: maddubs would saturate, and the sign trick
 // fails for a weight of -128.
 namespace haq::device::host {
@@ -27,18 +29,14 @@ HAQ_INLINE ByteLanes load_w(const std::int8_t* p) {
   return load_x(p);
 }
 HAQ_INLINE ByteLanes load_w_n(const std::int8_t* p, int n) {
-  alignas(16) std::int8_t padded[16] = {};
-  for (int i = 0; i < n; ++i) padded[i] = p[i];
-  return load_x(padded);
+  const PaddedBytes<16> padded(p, n);
+  return load_w(padded.bytes);
 }
 HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(w, x));
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
-  return _mm_cvtsi128_si32(s);
+  return join_lanes_256(a);
 }
 
 }  // namespace
@@ -49,7 +47,7 @@ HAQ_INLINE std::int32_t int_join(IntLanes a) {
 namespace haq::device::host {
 
 const Int8Table& avx2_int8() {
-  static constexpr Int8Table kInt8{"avx2", int8_gemm};
+  static constexpr Int8Table kInt8{"avx2", int8_gemm, kIntRows};
   return kInt8;
 }
 

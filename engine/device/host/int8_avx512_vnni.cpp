@@ -30,7 +30,9 @@ HAQ_INLINE ByteLanes load_w_n(const std::int8_t* p, int n) {
   return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, p), _mm512_set1_epi8(-128));
 }
 HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
-  return _mm512_dpbusd_epi32(acc, w, x);
+  // Not the intrinsic: g++ 12 copies its accumulator from register to register.
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(x));
+  return acc;
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
   return _mm512_reduce_add_epi32(a);
@@ -40,11 +42,26 @@ HAQ_INLINE std::int32_t int_join(IntLanes a) {
 }  // namespace haq::device::host
 
 #include "engine/device/host/kernels_int8.h"
+#include "engine/device/host/kernels_int8_panel.h"
 
 namespace haq::device::host {
+namespace {
+
+/// From here on rewriting the weights costs less than it saves.
+constexpr std::int64_t kManyRows = 12;
+
+void gemm(const Int8GemmArgs& a) {
+  if (a.m >= kManyRows && a.scratch != nullptr) {
+    panel_gemm(a);
+  } else {
+    int8_gemm(a);
+  }
+}
+
+}  // namespace
 
 const Int8Table& avx512_vnni_int8() {
-  static constexpr Int8Table kInt8{"avx512-vnni", int8_gemm};
+  static constexpr Int8Table kInt8{"avx512-vnni", gemm, kManyRows};
   return kInt8;
 }
 

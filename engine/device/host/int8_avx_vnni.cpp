@@ -7,6 +7,8 @@
 
 #define HAQ_INLINE [[gnu::always_inline]] inline
 
+#include "engine/device/host/simd_bytes_256.h"
+
 // vpdpbusd multiplies unsigned by signed bytes: weights are shifted by 128 (a flipped top bit),
 // which holds for -128 too, and 128 times the row's sum is taken off at the end.
 namespace haq::device::host {
@@ -27,18 +29,16 @@ HAQ_INLINE ByteLanes load_w(const std::int8_t* p) {
   return _mm256_xor_si256(load_x(p), _mm256_set1_epi8(-128));
 }
 HAQ_INLINE ByteLanes load_w_n(const std::int8_t* p, int n) {
-  alignas(32) std::int8_t padded[32] = {};
-  for (int i = 0; i < n; ++i) padded[i] = p[i];
-  return load_w(padded);
+  const PaddedBytes<32> padded(p, n);
+  return load_w(padded.bytes);
 }
 HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
-  return _mm256_dpbusd_avx_epi32(acc, w, x);
+  // Not the intrinsic: g++ 12 copies its accumulator from register to register.
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(w), "x"(x));
+  return acc;
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
-  return _mm_cvtsi128_si32(s);
+  return join_lanes_256(a);
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ HAQ_INLINE std::int32_t int_join(IntLanes a) {
 namespace haq::device::host {
 
 const Int8Table& avx_vnni_int8() {
-  static constexpr Int8Table kInt8{"avx-vnni", int8_gemm};
+  static constexpr Int8Table kInt8{"avx-vnni", int8_gemm, kIntRows};
   return kInt8;
 }
 

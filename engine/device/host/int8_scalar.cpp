@@ -44,7 +44,7 @@ HAQ_INLINE std::int32_t int_join(IntLanes a) {
 namespace haq::device::host {
 
 const Int8Table& scalar_int8() {
-  static constexpr Int8Table kInt8{"scalar", int8_gemm};
+  static constexpr Int8Table kInt8{"scalar", int8_gemm, kIntRows};
   return kInt8;
 }
 

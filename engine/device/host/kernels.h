@@ -26,17 +26,43 @@ struct GemmArgs {
 struct Int8GemmArgs {
   const std::int8_t* x = nullptr;  ///< rows padded with zeros to x_stride, a multiple of 64
   std::int64_t x_stride = 0;
-  const float* x_scale = nullptr;       ///< [m]
-  const std::int32_t* x_sum = nullptr;  ///< [m] sum of the row's int8 values
+  const float* x_scale = nullptr;       ///< by row of x
+  const std::int32_t* x_sum = nullptr;  ///< by row of x: sum of its int8 values
   std::int64_t m = 0;
-  const std::int8_t* w = nullptr;  ///< [*, k], not padded
+  const std::int32_t* x_rows = nullptr;    ///< [m] rows of x to read; null: 0, 1, ...
+  const std::int32_t* out_rows = nullptr;  ///< [m] rows of out to write; null: 0, 1, ...
+  const std::int8_t* w = nullptr;          ///< [*, k], not padded
   std::int64_t k = 0;
   std::int64_t n_begin = 0, n_end = 0;
   const float* w_scale = nullptr;
   const float* bias = nullptr;
   float* out = nullptr;
   std::int64_t out_stride = 0;
+  /// int8_scratch_bytes(m), 64-byte aligned. Without it the slower way through a few rows serves.
+  std::byte* scratch = nullptr;
+  /// Weights that the next call reads: k columns of this many rows are fetched into the cache
+  /// meanwhile. May be null.
+  const std::int8_t* next = nullptr;
+  std::int64_t next_rows = 0;
+
+  // always_inline: see HAQ_HD.
+  [[gnu::always_inline]] std::int64_t x_row(std::int64_t r) const {
+    return x_rows != nullptr ? x_rows[r] : r;
+  }
+  [[gnu::always_inline]] std::int64_t out_row(std::int64_t r) const {
+    return out_rows != nullptr ? out_rows[r] : r;
+  }
 };
+
+/// Columns of weights that an int8 kernel rewrites for many rows at a time, and their depth.
+inline constexpr std::int64_t kInt8PanelColumns = 64;
+inline constexpr std::int64_t kInt8PanelDepth = 2048;
+
+/// Scratch of an int8 product of m rows: a panel of weights and its unfinished sums.
+constexpr std::size_t int8_scratch_bytes(std::int64_t m) {
+  return static_cast<std::size_t>(kInt8PanelColumns) *
+         (static_cast<std::size_t>(kInt8PanelDepth) + 4 * static_cast<std::size_t>(m));
+}
 
 struct QuantizedRow {
   float scale = 0;
@@ -118,6 +144,8 @@ struct KernelTable {
 struct Int8Table {
   const char* name;
   void (*gemm)(const Int8GemmArgs&);
+  /// With this many rows the product reaches its full speed, in steps of kInt8PanelColumns.
+  std::int64_t many_rows;
 };
 
 /// Floats of scratch that an attention unit needs: `keys` is the length of the longest visible

@@ -12,7 +12,9 @@ namespace {
 
 template <int MR, int NR>
 HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t n) {
-  const std::int8_t* x = a.x + row * a.x_stride;
+  const std::int8_t* x[MR];
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; ++r) x[r] = a.x + a.x_row(row + r) * a.x_stride;
   const std::int8_t* w = a.w + n * a.k;
   IntLanes acc[MR][NR];
 #pragma GCC unroll 16
@@ -31,7 +33,7 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
     }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
-      const ByteLanes xv = load_x(x + r * a.x_stride + i);
+      const ByteLanes xv = load_x(x[r] + i);
 #pragma GCC unroll 16
       for (int c = 0; c < NR; ++c) acc[r][c] = int_dot(acc[r][c], wv[c], xv);
     }
@@ -40,22 +42,23 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
     for (int c = 0; c < NR; ++c) {
       const ByteLanes wv = load_w_n(w + c * a.k + i, rest);
       for (int r = 0; r < MR; ++r) {
-        acc[r][c] = int_dot(acc[r][c], wv, load_x(x + r * a.x_stride + i));
+        acc[r][c] = int_dot(acc[r][c], wv, load_x(x[r] + i));
       }
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
     // Sums wrap around modulo 2^32; the difference fits in 32 bits for K up to 131072.
-    const auto correction = static_cast<std::uint32_t>(a.x_sum[row + r]) * kWeightOffset;
-    float* out = a.out + (row + r) * a.out_stride + n;
+    const std::int64_t from = a.x_row(row + r);
+    const auto correction = static_cast<std::uint32_t>(a.x_sum[from]) * kWeightOffset;
+    float* out = a.out + a.out_row(row + r) * a.out_stride + n;
 #pragma GCC unroll 16
     for (int c = 0; c < NR; ++c) {
       const auto y =
           static_cast<std::int32_t>(static_cast<std::uint32_t>(int_join(acc[r][c])) - correction);
       out[c] = a.bias != nullptr
-                   ? num::dequantize(y, a.x_scale[row + r], a.w_scale[n + c], a.bias[n + c])
-                   : num::dequantize(y, a.x_scale[row + r], a.w_scale[n + c]);
+                   ? num::dequantize(y, a.x_scale[from], a.w_scale[n + c], a.bias[n + c])
+                   : num::dequantize(y, a.x_scale[from], a.w_scale[n + c]);
     }
   }
 }

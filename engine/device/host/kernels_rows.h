@@ -219,11 +219,13 @@ QuantizedRow quantize_row(const float* x, std::int64_t n, std::int8_t* out) {
   const float m = num::float_of(top);
   row.scale = num::quant_scale(m);
   const V16 factor = set1(num::quant_factor(m));
-  for_each_16(
-      n, [&](std::int64_t i, int run) { store_n(out + i, mul(load_n(x + i, run), factor), run); });
-  std::int32_t total = 0;
-  for (std::int64_t i = 0; i < n; ++i) total += out[i];
-  row.sum = total;
+  U16 sums = set1_bits(0);
+  for_each_16(n, [&](std::int64_t i, int run) {
+    const U16 q = nearest(mul(load_n(x + i, run), factor));
+    store_bytes_n(out + i, q, run);
+    sums = add_bits(sums, q);  // lanes beyond the row are +0
+  });
+  row.sum = static_cast<std::int32_t>(join_add_bits(sums));
   return row;
 }
 

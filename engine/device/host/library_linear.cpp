@@ -7,6 +7,25 @@
 
 namespace haq::device::host {
 
+Int8GemmArgs int8_args(const HostLinear& linear, const RowBlock& x, std::int64_t n_begin,
+                       std::int64_t n_end, float* out, std::int64_t out_stride) {
+  Int8GemmArgs a;
+  a.x = x.int8;
+  a.x_stride = x.int8_stride;
+  a.x_scale = x.scale;
+  a.x_sum = x.sum;
+  a.m = x.rows;
+  a.w = reinterpret_cast<const std::int8_t*>(linear.data());
+  a.k = linear.in();
+  a.n_begin = n_begin;
+  a.n_end = n_end;
+  a.w_scale = linear.scale();
+  a.bias = linear.bias();
+  a.out = out - n_begin;
+  a.out_stride = out_stride;
+  return a;
+}
+
 std::size_t BlockProducts::budget() const {
   if (pack_budget_ != SIZE_MAX) return pack_budget_;
   // Copies that push the mapped checkpoint out of memory would cost far more than they save.
@@ -77,20 +96,8 @@ void BlockProducts::run(const HostLinear& linear, std::size_t slice_index, const
     }
   }
   if (int8) {
-    Int8GemmArgs a;
-    a.x = x.int8;
-    a.x_stride = x.int8_stride;
-    a.x_scale = x.scale;
-    a.x_sum = x.sum;
-    a.m = x.rows;
-    a.w = reinterpret_cast<const std::int8_t*>(linear.data());
-    a.k = linear.in();
-    a.n_begin = slice.begin;
-    a.n_end = slice.end;
-    a.w_scale = linear.scale();
-    a.bias = bias;
-    a.out = out - slice.begin;
-    a.out_stride = out_stride;
+    Int8GemmArgs a = int8_args(linear, x, slice.begin, slice.end, out, out_stride);
+    a.scratch = scratch.for_int8(x.rows);
     int8_.gemm(a);
     return;
   }

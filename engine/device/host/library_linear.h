@@ -23,6 +23,11 @@ struct RowBlock {
   const std::int32_t* sum = nullptr;
 };
 
+/// The product of rows of `x` with columns [n_begin, n_end) by our own kernels: column n of row r
+/// goes to out[r * out_stride + n - n_begin]. The caller adds scratch and what else it knows.
+Int8GemmArgs int8_args(const HostLinear& linear, const RowBlock& x, std::int64_t n_begin,
+                       std::int64_t n_end, float* out, std::int64_t out_stride);
+
 /// Fewer rows than this run on our own kernels: they read each weight once and need no packing.
 inline constexpr std::int64_t kLibraryMinRows = 8;
 /// Rows of one library call.
@@ -30,20 +35,22 @@ inline constexpr std::int64_t kLibraryRows = 128;
 
 /// Memory of one thread for BlockProducts.
 struct BlockScratch {
-  Scratch product, workspace, widened;
+  Scratch product, workspace, widened, int8;
+  std::byte* for_int8(std::int64_t rows) { return int8.get<std::byte>(int8_scratch_bytes(rows)); }
 };
 
 /// Single-threaded products of row blocks with slices of a layer's columns: by the library where it
-/// has a fast implementation, else by our own kernels.
+/// has a fast implementation, else by our own kernels. int8 products run on the library where it
+/// has AMX: our own kernels for AVX512-VNNI are as fast as the library's, and faster with the
+/// epilogue; they need no packed copies either.
 class BlockProducts {
  public:
-  BlockProducts(const KernelTable& kernels, const Int8Table& int8, Isa limit,
-                std::size_t pack_budget)
+  BlockProducts(const KernelTable& kernels, const Int8Table& int8, const HostOptions& options)
       : kernels_(kernels),
         int8_(int8),
-        bf16_usable_(library_usable(LibraryType::kBf16, limit)),
-        int8_usable_(library_usable(LibraryType::kInt8, limit)),
-        pack_budget_(pack_budget) {}
+        bf16_usable_(library_usable(LibraryType::kBf16, options.max_isa)),
+        int8_usable_(library_serves_int8(options)),
+        pack_budget_(options.pack_budget_bytes) {}
 
   bool uses_library(LinearPath path) const {
     return (path == LinearPath::kLibrary16 && bf16_usable_) ||

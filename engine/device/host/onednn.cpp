@@ -79,6 +79,19 @@ bool library_usable(LibraryType type, Isa limit) {
   return f.avx512_vnni;
 }
 
+bool library_serves_int8(const HostOptions& options) {
+  if (!library_usable(LibraryType::kInt8, options.max_isa)) return false;
+  switch (options.int8) {
+    case Int8Products::kLibrary:
+      return true;
+    case Int8Products::kOwn:
+      return false;
+    case Int8Products::kAuto:
+      break;
+  }
+  return options.max_isa == Isa::kNative && cpu_features().amx_int8;
+}
+
 bool limit_library(Isa limit) {
   static std::optional<Isa> applied;
   if (limit == Isa::kNative || applied == limit) return true;

@@ -30,6 +30,8 @@ struct LibraryShape {
 /// True where the library's product of this type is exact (int8) and not emulated: CPUs with
 /// AVX512-VNNI or AMX for int8 (oneDNN 2.6 saturates elsewhere), AVX-512 for bf16.
 bool library_usable(LibraryType type, Isa limit);
+/// True where int8 products of many rows run on the library.
+bool library_serves_int8(const HostOptions& options);
 /// Keeps oneDNN within `limit`; works only before the library's first use in this process. False
 /// when it came too late.
 bool limit_library(Isa limit);

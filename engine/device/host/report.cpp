@@ -10,10 +10,14 @@ namespace haq::device {
 namespace {
 
 /// What serves the products of one type at a limit, and a note when the library does not.
-std::string describe(host::LibraryType type, const std::string& own, Isa limit,
+std::string describe(host::LibraryType type, const std::string& own, const HostOptions& options,
                      std::vector<std::string>& notes) {
+  const Isa limit = options.max_isa;
   const bool int8 = type == host::LibraryType::kInt8;
   const char* what = int8 ? "int8" : "bf16";
+  if (int8 && host::library_usable(type, limit) && !host::library_serves_int8(options)) {
+    return fmt::format("own {} (oneDNN's products are used with AMX)", own);
+  }
   if (host::library_usable(type, limit)) {
     const std::string name = host::library_implementation({type, 64, 1024, 2048, false});
     if (!name.empty()) {
@@ -42,8 +46,8 @@ KernelReport kernel_report(const HostOptions& options) {
   const host::KernelTable& kernels = host::select_kernels(options.max_isa);
   const host::Int8Table& int8 = host::select_int8(options.max_isa);
   report.fixed_order = fmt::format("own {}", kernels.name);
-  report.int8 = describe(host::LibraryType::kInt8, int8.name, options.max_isa, report.notes);
-  report.bf16 = describe(host::LibraryType::kBf16, kernels.name, options.max_isa, report.notes);
+  report.int8 = describe(host::LibraryType::kInt8, int8.name, options, report.notes);
+  report.bf16 = describe(host::LibraryType::kBf16, kernels.name, options, report.notes);
   report.onednn_version = host::library_version();
   if (options.max_isa >= Isa::kAvx512 && !host::cpu_features().avx512) {
     report.notes.push_back(

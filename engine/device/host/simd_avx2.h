@@ -12,6 +12,8 @@
 
 #define HAQ_INLINE [[gnu::always_inline]] inline
 
+#include "engine/device/host/simd_bytes_256.h"
+
 namespace haq::device::host {
 namespace {
 
@@ -86,15 +88,22 @@ HAQ_INLINE void store_n(std::uint16_t* p, const V16& v, int n) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(out), words);
   for (int i = 0; i < n; ++i) p[i] = out[i];
 }
-HAQ_INLINE void store_n(std::int8_t* p, const V16& v, int n) {
-  const __m256i words = _mm256_permute4x64_epi64(
-      _mm256_packs_epi32(_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)), 0xd8);
+/// Integers nearest to v, ties to even.
+HAQ_INLINE U16 nearest(const V16& v) {
+  return {_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)};
+}
+/// Integers of eight bits.
+HAQ_INLINE void store_bytes_n(std::int8_t* p, const U16& v, int n) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(v.a, v.b), 0xd8);
   alignas(16) std::int8_t out[16];
   const __m128i bytes =
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   if (n >= 16) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
   _mm_store_si128(reinterpret_cast<__m128i*>(out), bytes);
   for (int i = 0; i < n; ++i) p[i] = out[i];
+}
+HAQ_INLINE void store_n(std::int8_t* p, const V16& v, int n) {
+  store_bytes_n(p, nearest(v), n);
 }
 HAQ_INLINE V16 load_n(const std::int32_t* p, int n) {
   const __m256i a = n >= 8 ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
@@ -150,6 +159,12 @@ HAQ_INLINE U16 and_bits(const U16& x, const U16& y) {
 }
 HAQ_INLINE U16 max_bits(const U16& x, const U16& y) {
   return {_mm256_max_epu32(x.a, y.a), _mm256_max_epu32(x.b, y.b)};
+}
+HAQ_INLINE U16 add_bits(const U16& x, const U16& y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+HAQ_INLINE std::uint32_t join_add_bits(const U16& x) {
+  return static_cast<std::uint32_t>(join_lanes_256(_mm256_add_epi32(x.a, x.b)));
 }
 HAQ_INLINE std::uint32_t join_max_bits(const U16& x) {
   const __m256i eight = _mm256_max_epu32(x.a, x.b);

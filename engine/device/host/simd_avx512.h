@@ -58,8 +58,15 @@ HAQ_INLINE void store_n(std::uint16_t* p, V16 a, int n) {
   const __m512i r = _mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40));
   _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtepi32_epi16(r));
 }
-HAQ_INLINE void store_n(std::int8_t* p, V16 a, int n) {
-  _mm_mask_storeu_epi8(p, first_lanes(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+/// Integers nearest to a, ties to even.
+HAQ_INLINE U16 nearest(V16 a) {
+  return _mm512_cvtps_epi32(a);
+}
+HAQ_INLINE void store_bytes_n(std::int8_t* p, U16 a, int n) {
+  _mm_mask_storeu_epi8(p, first_lanes(n), _mm512_cvtepi32_epi8(a));
+}
+HAQ_INLINE void store_n(std::int8_t* p, V16 v, int n) {
+  store_bytes_n(p, nearest(v), n);
 }
 HAQ_INLINE V16 load_n(const std::int32_t* p, int n) {
   return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(first_lanes(n), p));
@@ -107,6 +114,12 @@ HAQ_INLINE U16 and_bits(U16 a, U16 b) {
 }
 HAQ_INLINE U16 max_bits(U16 a, U16 b) {
   return _mm512_max_epu32(a, b);
+}
+HAQ_INLINE U16 add_bits(U16 a, U16 b) {
+  return _mm512_add_epi32(a, b);
+}
+HAQ_INLINE std::uint32_t join_add_bits(U16 a) {
+  return static_cast<std::uint32_t>(_mm512_reduce_add_epi32(a));
 }
 HAQ_INLINE std::uint32_t join_max_bits(U16 a) {
   return _mm512_reduce_max_epu32(a);

@@ -59,9 +59,18 @@ HAQ_INLINE void store_n(float* p, const V16& a, int n) {
 HAQ_INLINE void store_n(std::uint16_t* p, const V16& a, int n) {
   for (int i = 0; i < n; ++i) p[i] = num::to_bf16_bits(a.v[i]);
 }
-/// Eight-bit integers nearest to a (|a| < 128), ties to even.
-HAQ_INLINE void store_n(std::int8_t* p, const V16& a, int n) {
-  for (int i = 0; i < n; ++i) p[i] = num::quantize(a.v[i], 1.0F);
+/// Integers nearest to a (|a| < 128), ties to even.
+HAQ_INLINE U16 nearest(const V16& a) {
+  U16 r;
+  HAQ_LANES r.v[i] = static_cast<std::uint32_t>(num::quantize(a.v[i], 1.0F));
+  return r;
+}
+/// The low bytes.
+HAQ_INLINE void store_bytes_n(std::int8_t* p, const U16& a, int n) {
+  for (int i = 0; i < n; ++i) p[i] = static_cast<std::int8_t>(a.v[i]);
+}
+HAQ_INLINE void store_n(std::int8_t* p, const V16& v, int n) {
+  store_bytes_n(p, nearest(v), n);
 }
 HAQ_INLINE V16 load_n(const std::int32_t* p, int n) {
   V16 r;
@@ -123,6 +132,16 @@ HAQ_INLINE U16 max_bits(const U16& a, const U16& b) {
   U16 r;
   HAQ_LANES r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
   return r;
+}
+HAQ_INLINE U16 add_bits(const U16& a, const U16& b) {
+  U16 r;
+  HAQ_LANES r.v[i] = a.v[i] + b.v[i];
+  return r;
+}
+HAQ_INLINE std::uint32_t join_add_bits(const U16& a) {
+  std::uint32_t s = 0;
+  HAQ_LANES s += a.v[i];
+  return s;
 }
 HAQ_INLINE std::uint32_t join_max_bits(const U16& a) {
   std::uint32_t m = a.v[0];
