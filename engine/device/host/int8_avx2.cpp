@@ -16,7 +16,7 @@ namespace {
 
 using IntLanes = __m256i;
 using ByteLanes = __m256i;
-constexpr int kStep = 16, kIntRows = 2, kIntCols = 4, kIntVecCols = 4;
+constexpr int kStep = 16, kIntRows = 2, kIntCols = 4;
 constexpr std::uint32_t kWeightOffset = 0;
 
 HAQ_INLINE IntLanes int_zero() {
@@ -34,6 +34,9 @@ HAQ_INLINE ByteLanes load_w_n(const std::int8_t* p, int n) {
 }
 HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(w, x));
+}
+HAQ_INLINE IntLanes int_add(IntLanes a, IntLanes b) {
+  return _mm256_add_epi32(a, b);
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
   return join_lanes_256(a);

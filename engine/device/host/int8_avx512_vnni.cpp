@@ -13,7 +13,7 @@ namespace {
 
 using IntLanes = __m512i;
 using ByteLanes = __m512i;
-constexpr int kStep = 64, kIntRows = 4, kIntCols = 4, kIntVecCols = 4;
+constexpr int kStep = 64, kIntRows = 4, kIntCols = 4;
 constexpr std::uint32_t kWeightOffset = 128;
 
 HAQ_INLINE IntLanes int_zero() {
@@ -33,6 +33,9 @@ HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
   // Not the intrinsic: g++ 12 copies its accumulator from register to register.
   __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(x));
   return acc;
+}
+HAQ_INLINE IntLanes int_add(IntLanes a, IntLanes b) {
+  return _mm512_add_epi32(a, b);
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
   return _mm512_reduce_add_epi32(a);

@@ -16,7 +16,7 @@ namespace {
 
 using IntLanes = __m256i;
 using ByteLanes = __m256i;
-constexpr int kStep = 32, kIntRows = 2, kIntCols = 4, kIntVecCols = 4;
+constexpr int kStep = 32, kIntRows = 2, kIntCols = 4;
 constexpr std::uint32_t kWeightOffset = 128;
 
 HAQ_INLINE IntLanes int_zero() {
@@ -36,6 +36,9 @@ HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
   // Not the intrinsic: g++ 12 copies its accumulator from register to register.
   __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(w), "x"(x));
   return acc;
+}
+HAQ_INLINE IntLanes int_add(IntLanes a, IntLanes b) {
+  return _mm256_add_epi32(a, b);
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
   return join_lanes_256(a);

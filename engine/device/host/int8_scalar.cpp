@@ -13,7 +13,7 @@ struct ByteLanes {
   const std::int8_t* p;
   int n;
 };
-constexpr int kStep = 64, kIntRows = 2, kIntCols = 2, kIntVecCols = 2;
+constexpr int kStep = 64, kIntRows = 2, kIntCols = 2;
 constexpr std::uint32_t kWeightOffset = 0;
 
 HAQ_INLINE IntLanes int_zero() {
@@ -31,6 +31,9 @@ HAQ_INLINE ByteLanes load_w_n(const std::int8_t* p, int n) {
 HAQ_INLINE IntLanes int_dot(IntLanes acc, ByteLanes w, ByteLanes x) {
   for (int i = 0; i < w.n; ++i) acc += static_cast<std::int32_t>(w.p[i]) * x.p[i];
   return acc;
+}
+HAQ_INLINE IntLanes int_add(IntLanes a, IntLanes b) {
+  return a + b;
 }
 HAQ_INLINE std::int32_t int_join(IntLanes a) {
   return a;

@@ -2,13 +2,25 @@
 #pragma once
 
 // Exact int8 products for whichever byte operations were defined before: IntLanes, int_zero(),
-// kStep, load_x(), load_w(), load_w_n(), int_dot(), int_join() and kWeightOffset (the amount that
-// load_w adds to every weight so that an unsigned-times-signed instruction serves).
+// kStep, load_x(), load_w(), load_w_n(), int_dot(), int_add(), int_join() and kWeightOffset (the
+// amount that load_w adds to every weight so that an unsigned-times-signed instruction serves).
 
 #include "engine/device/host/kernels.h"
 
 namespace haq::device::host {
 namespace {
+
+/// Dequantizes the sum of row `row` and column n into its place.
+HAQ_INLINE void int8_store(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
+                           std::int32_t sum) {
+  const std::int64_t from = a.x_row(row);
+  // Sums wrap around modulo 2^32; the difference fits in 32 bits for K up to 131072.
+  const auto y = static_cast<std::int32_t>(
+      static_cast<std::uint32_t>(sum) - static_cast<std::uint32_t>(a.x_sum[from]) * kWeightOffset);
+  a.out[a.out_row(row) * a.out_stride + n] =
+      a.bias != nullptr ? num::dequantize(y, a.x_scale[from], a.w_scale[n], a.bias[n])
+                        : num::dequantize(y, a.x_scale[from], a.w_scale[n]);
+}
 
 template <int MR, int NR>
 HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t n) {
@@ -27,10 +39,6 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
     ByteLanes wv[NR];
 #pragma GCC unroll 16
     for (int c = 0; c < NR; ++c) wv[c] = load_w(w + c * a.k + i);
-    if constexpr (MR == 1) {
-#pragma GCC unroll 16
-      for (int c = 0; c < NR; ++c) __builtin_prefetch(w + (c + NR) * a.k + i);  // the next tile
-    }
 #pragma GCC unroll 16
     for (int r = 0; r < MR; ++r) {
       const ByteLanes xv = load_x(x[r] + i);
@@ -46,20 +54,35 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
       }
     }
   }
-#pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
-    // Sums wrap around modulo 2^32; the difference fits in 32 bits for K up to 131072.
-    const std::int64_t from = a.x_row(row + r);
-    const auto correction = static_cast<std::uint32_t>(a.x_sum[from]) * kWeightOffset;
-    float* out = a.out + a.out_row(row + r) * a.out_stride + n;
 #pragma GCC unroll 16
-    for (int c = 0; c < NR; ++c) {
-      const auto y =
-          static_cast<std::int32_t>(static_cast<std::uint32_t>(int_join(acc[r][c])) - correction);
-      out[c] = a.bias != nullptr
-                   ? num::dequantize(y, a.x_scale[from], a.w_scale[n + c], a.bias[n + c])
-                   : num::dequantize(y, a.x_scale[from], a.w_scale[n + c]);
+    for (int c = 0; c < NR; ++c) int8_store(a, row + r, n + c, int_join(acc[r][c]));
+  }
+}
+
+/// One row: the weights are read strictly in order, which the processor's own prefetching follows
+/// best, into a few independent sums.
+HAQ_INLINE void int8_row(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
+                         std::int64_t n_end) {
+  constexpr int kSums = 4;
+  const std::int8_t* x = a.x + a.x_row(row) * a.x_stride;
+  for (; n < n_end; ++n) {
+    const std::int8_t* w = a.w + n * a.k;
+    IntLanes acc[kSums];
+#pragma GCC unroll 4
+    for (int s = 0; s < kSums; ++s) acc[s] = int_zero();
+    std::int64_t i = 0;
+    for (; i + kSums * kStep <= a.k; i += kSums * kStep) {
+#pragma GCC unroll 4
+      for (int s = 0; s < kSums; ++s) {
+        acc[s] = int_dot(acc[s], load_w(w + i + s * kStep), load_x(x + i + s * kStep));
+      }
     }
+    for (; i + kStep <= a.k; i += kStep) acc[0] = int_dot(acc[0], load_w(w + i), load_x(x + i));
+    if (const int rest = static_cast<int>(a.k - i); rest > 0) {
+      acc[1] = int_dot(acc[1], load_w_n(w + i, rest), load_x(x + i));
+    }
+    int8_store(a, row, n, int_join(int_add(int_add(acc[0], acc[1]), int_add(acc[2], acc[3]))));
   }
 }
 
@@ -78,7 +101,7 @@ void int8_gemm(const Int8GemmArgs& a) {
     for (; row + kIntRows <= a.m; row += kIntRows) {
       int8_columns<kIntRows, kIntCols>(a, row, n, n_end);
     }
-    for (; row < a.m; ++row) int8_columns<1, kIntVecCols>(a, row, n, n_end);
+    for (; row < a.m; ++row) int8_row(a, row, n, n_end);
   }
 }
 
