@@ -110,9 +110,9 @@ MemoryEstimate Checkpoint::memory(std::int64_t context, bool fp32_mode, int pref
     if (weight_type_ == DType::kF16 && (exact || stays_exact(config_, module.role))) {
       estimate.weights += module.weights() * kWidening;
     }
-    if (!exact && may_be_packed(module)) {
-      estimate.packed += round_up(module.rows, kPackedTile) * round_up(module.cols, kPackedTile) *
-                         (config_.quantized ? 1 : 2);
+    if (!exact && !config_.quantized && may_be_packed(module)) {
+      estimate.packed +=
+          2 * round_up(module.rows, kPackedTile) * round_up(module.cols, kPackedTile);
     }
   });
   const std::int64_t kv_width =

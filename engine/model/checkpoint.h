@@ -39,7 +39,9 @@ struct ParameterSummary {
 /// model's is cut to it. A file in float32 is always computed in float32.
 struct MemoryEstimate {
   std::int64_t weights = 0;        ///< mapped or owned weights
-  std::int64_t packed = 0;         ///< packed copies for the GEMM library (upper bound)
+  /// Packed copies for the GEMM library (upper bound). None for a quantized model: int8 weights are
+  /// read as they are, and copies for AMX are made only while memory is plentiful.
+  std::int64_t packed = 0;
   std::int64_t kv_cache = 0;
   std::int64_t buffers = 0;        ///< activations of one prefill chunk
   std::int64_t total() const { return weights + packed + kv_cache + buffers; }

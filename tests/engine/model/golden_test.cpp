@@ -272,6 +272,12 @@ TEST(GoldenMemory, NamesEveryTerm) {
   EXPECT_EQ(exact.packed, 0);
   EXPECT_EQ(exact.kv_cache, 2 * memory.kv_cache);
 
+  // int8 weights are read as they are.
+  EXPECT_EQ(Checkpoint::synthetic("olmoe-1b-7b:layers=1", true)->memory(1000, false, 512).packed,
+            0);
+  EXPECT_GT(Checkpoint::synthetic("olmoe-1b-7b:layers=1", false)->memory(1000, false, 512).packed,
+            0);
+
   const auto half = open("mixtral_fp16");
   const auto parameters = half->parameters();
   EXPECT_EQ(half->memory(1, true, 1).weights, 2 * parameters.bytes16);
