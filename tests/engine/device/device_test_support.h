@@ -8,11 +8,14 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/device/device.h"
 #include "engine/device/host/cpuid.h"
 #include "engine/device/host/host_device.h"
+#include "engine/device/host/onednn.h"
 
 namespace haq::device::test {
 
@@ -102,6 +105,73 @@ inline ConstRows rows_of(const std::vector<float>& v, std::int64_t rows, std::in
 }
 inline Rows rows_of(std::vector<float>& v, std::int64_t rows, std::int64_t cols) {
   return {v.data(), rows, cols, cols};
+}
+
+inline std::vector<std::int8_t> random_int8(std::int64_t count, unsigned seed, int low, int high) {
+  std::mt19937 generator(seed);
+  std::vector<std::int8_t> values(static_cast<std::size_t>(count));
+  for (auto& v : values) {
+    v = static_cast<std::int8_t>(low + static_cast<int>(generator() % (high - low + 1)));
+  }
+  return values;
+}
+
+/// The contract of the int8 path in plain loops.
+inline std::vector<float> int8_reference(const std::vector<float>& x, const LinearWeights& w,
+                                         std::int64_t m) {
+  const std::int64_t n = w.out(), k = w.in();
+  const auto* weights = reinterpret_cast<const std::int8_t*>(w.weight.data);
+  std::vector<float> y(static_cast<std::size_t>(m * n));
+  for (std::int64_t r = 0; r < m; ++r) {
+    float largest = 0;
+    for (std::int64_t i = 0; i < k; ++i) {
+      largest = std::max(largest, std::fabs(x[static_cast<std::size_t>(r * k + i)]));
+    }
+    const bool tiny = largest < 0x1p-100F;
+    const float sx = tiny ? 0.0F : largest / 127.0F;
+    std::vector<int> q(static_cast<std::size_t>(k), 0);
+    for (std::int64_t i = 0; i < k && !tiny; ++i) {
+      q[static_cast<std::size_t>(i)] = static_cast<int>(
+          std::nearbyint(x[static_cast<std::size_t>(r * k + i)] * (127.0F / largest)));
+    }
+    for (std::int64_t c = 0; c < n; ++c) {
+      std::int64_t sum = 0;
+      for (std::int64_t i = 0; i < k; ++i) {
+        sum += static_cast<std::int64_t>(q[static_cast<std::size_t>(i)]) * weights[c * k + i];
+      }
+      const float scaled = static_cast<float>(static_cast<std::int32_t>(sum)) * sx;
+      const float sw = w.scale[static_cast<std::size_t>(c)];
+      y[static_cast<std::size_t>(r * n + c)] =
+          w.bias.empty() ? scaled * sw : std::fma(scaled, sw, w.bias[static_cast<std::size_t>(c)]);
+    }
+  }
+  return y;
+}
+
+/// Every way in which a device of this instruction set can compute int8 products of many rows.
+inline std::vector<HostOptions> int8_options(Isa isa, int threads) {
+  std::vector<HostOptions> all;
+  for (const auto& [int8, budget] : {std::pair{Int8Products::kOwn, std::size_t{SIZE_MAX}},
+                                     {Int8Products::kLibrary, std::size_t{SIZE_MAX}},
+                                     {Int8Products::kLibrary, std::size_t{0}}}) {
+    HostOptions options;
+    options.threads = threads;
+    options.max_isa = isa;
+    options.int8 = int8;
+    options.pack_budget_bytes = budget;
+    // Where the library is not exact, asking for it changes nothing.
+    if (int8 == Int8Products::kLibrary && !host::library_serves_int8(options)) continue;
+    all.push_back(options);
+  }
+  return all;
+}
+
+inline std::string describe(const HostOptions& options) {
+  const char* by = options.int8 == Int8Products::kOwn ? "own kernels"
+                   : options.pack_budget_bytes > 0    ? "library"
+                                                      : "library, unpacked";
+  return std::string(to_string(options.max_isa)) + ", " + by + ", " +
+         std::to_string(options.threads) + " threads";
 }
 
 /// Equal bits, element by element (any NaN equals any other).

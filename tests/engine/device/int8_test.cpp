@@ -14,62 +14,18 @@
 namespace haq::device::test {
 namespace {
 
-std::vector<std::int8_t> random_int8(std::int64_t count, unsigned seed, int low, int high) {
-  std::mt19937 generator(seed);
-  std::vector<std::int8_t> values(static_cast<std::size_t>(count));
-  for (auto& v : values) {
-    v = static_cast<std::int8_t>(low + static_cast<int>(generator() % (high - low + 1)));
-  }
-  return values;
-}
-
-/// The contract of the int8 path in plain loops.
-std::vector<float> reference(const std::vector<float>& x, const LinearWeights& w, std::int64_t m) {
-  const std::int64_t n = w.out(), k = w.in();
-  const auto* weights = reinterpret_cast<const std::int8_t*>(w.weight.data);
-  std::vector<float> y(static_cast<std::size_t>(m * n));
-  for (std::int64_t r = 0; r < m; ++r) {
-    float largest = 0;
-    for (std::int64_t i = 0; i < k; ++i) {
-      largest = std::max(largest, std::fabs(x[static_cast<std::size_t>(r * k + i)]));
-    }
-    const bool tiny = largest < 0x1p-100F;
-    const float sx = tiny ? 0.0F : largest / 127.0F;
-    std::vector<int> q(static_cast<std::size_t>(k), 0);
-    for (std::int64_t i = 0; i < k && !tiny; ++i) {
-      q[static_cast<std::size_t>(i)] = static_cast<int>(
-          std::nearbyint(x[static_cast<std::size_t>(r * k + i)] * (127.0F / largest)));
-    }
-    for (std::int64_t c = 0; c < n; ++c) {
-      std::int64_t sum = 0;
-      for (std::int64_t i = 0; i < k; ++i) {
-        sum += static_cast<std::int64_t>(q[static_cast<std::size_t>(i)]) * weights[c * k + i];
-      }
-      const float scaled = static_cast<float>(static_cast<std::int32_t>(sum)) * sx;
-      const float sw = w.scale[static_cast<std::size_t>(c)];
-      y[static_cast<std::size_t>(r * n + c)] =
-          w.bias.empty() ? scaled * sw : std::fma(scaled, sw, w.bias[static_cast<std::size_t>(c)]);
-    }
-  }
-  return y;
-}
-
 void expect_everywhere(const std::vector<float>& x, const LinearWeights& w, std::int64_t m,
                        const std::string& what) {
-  const std::vector<float> expected = reference(x, w, m);
+  const std::vector<float> expected = int8_reference(x, w, m);
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kNative}) {
     if (!host::can_run(isa)) continue;
-    for (const std::size_t budget : {std::size_t{0}, std::size_t{SIZE_MAX}}) {
-      HostOptions options;
-      options.threads = 2;
-      options.max_isa = isa;
-      options.pack_budget_bytes = budget;
+    for (const HostOptions& options : int8_options(isa, 2)) {
       const auto device = make_host_device(options);
       const auto linear = device->prepare(w, LinearPath::kInt8, "layer");
       std::vector<float> y(expected.size(), -1.0F);
       const Device::LinearCall call{linear.get(), rows_of(y, m, w.out())};
       device->linear(rows_of(x, m, w.in()), {&call, 1});
-      EXPECT_TRUE(same_bits(expected, y)) << what << " on " << to_string(isa) << " m=" << m;
+      EXPECT_TRUE(same_bits(expected, y)) << what << " on " << describe(options) << " m=" << m;
     }
   }
 }
@@ -82,7 +38,10 @@ TEST(Int8Linear, IsExactOnEveryPathForOddShapes) {
                                 {7, 33, 127},
                                 {8, 64, 128},
                                 {20, 130, 200},
-                                {133, 40, 96}}) {
+                                {133, 40, 96},
+                                {12, 64, 2048},
+                                {13, 70, 2049},
+                                {31, 129, 4500}}) {
     const auto x = random_floats(m * k, 1, true);
     auto w = weights_int8(random_int8(n * k, 2, -127, 127), random_floats(n, 3), n, k);
     expect_everywhere(x, w, m, "random");
@@ -93,7 +52,7 @@ TEST(Int8Linear, IsExactOnEveryPathForOddShapes) {
 
 TEST(Int8Linear, IsExactForAdversarialInputs) {
   constexpr std::int64_t kIn = 512, kOut = 24;
-  for (const std::int64_t m : {std::int64_t{1}, std::int64_t{9}}) {
+  for (const std::int64_t m : {std::int64_t{1}, std::int64_t{9}, std::int64_t{14}}) {
     std::vector<float> alternating(static_cast<std::size_t>(m * kIn)), ones = alternating,
                                                                        hot = alternating;
     for (std::size_t i = 0; i < alternating.size(); ++i) {
@@ -118,6 +77,12 @@ TEST(Int8Linear, IsExactForAdversarialInputs) {
                       "denormals");
     expect_everywhere(std::vector<float>(static_cast<std::size_t>(m * kIn), 0x1p-100F), lowest, m,
                       "the smallest row that is not zeroed");
+    expect_everywhere(
+        std::vector<float>(static_cast<std::size_t>(m * kIn), std::nextafter(0x1p-100F, 0.0F)),
+        lowest, m, "the largest row that is zeroed");
+    expect_everywhere(
+        std::vector<float>(static_cast<std::size_t>(m * kIn), std::numeric_limits<float>::max()),
+        extreme, m, "the largest finite values");
   }
 }
 
