@@ -177,6 +177,18 @@ TEST(Commands, Bench) {
   EXPECT_GT(found.at("roofline").size(), 0U);
 }
 
+TEST(Commands, BenchComparesPrecisions) {
+  const json found = run_json({"bench", "--synthetic", "olmoe-1b-7b:layers=1", "--precision",
+                               "both", "--prefill", "0", "--decode", "2", "--repeat", "1"});
+  EXPECT_EQ(found.at("model").at("precision"), "w8a8");
+  EXPECT_NE(found.at("16bit").at("model").at("precision"), "w8a8");
+  EXPECT_LT(found.at("weight_bytes_per_token"), found.at("16bit").at("weight_bytes_per_token"));
+  EXPECT_DOUBLE_EQ(found.at("ratio").at("decode").get<double>(),
+                   found.at("decode_tokens_per_s").at("mean").get<double>() /
+                       found.at("16bit").at("decode_tokens_per_s").at("mean").get<double>());
+  EXPECT_TRUE(found.at("ratio").at("prefill").is_null());
+}
+
 TEST(Commands, CompletionScriptsAreValid) {
   const std::string bash = run_haq({"completion", "bash"}).out;
   const TempDir folder;
