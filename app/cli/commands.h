@@ -16,6 +16,7 @@ Command generate_command();
 Command chat_command();
 Command logits_command();
 Command eval_command();
+Command quantize_command();
 Command bench_command();
 Command chats_command();
 Command completion_command();

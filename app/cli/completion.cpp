@@ -133,9 +133,10 @@ std::string zsh_script() {
                                          zsh_value(option->kind, option->value, option->choices))));
     }
     for (const Positional& positional : command.positionals) {
-      cases += fmt::format(" \\\n        {}",
-                           quoted(fmt::format(":{}", zsh_value(positional.kind, positional.name,
-                                                               positional.choices))));
+      cases += fmt::format(
+          " \\\n        {}",
+          quoted(fmt::format("{}:{}", positional.repeat ? "*" : "",
+                             zsh_value(positional.kind, positional.name, positional.choices))));
     }
     cases += "\n      ;;\n";
   }
@@ -183,6 +184,8 @@ std::string fish_script() {
         text += fmt::format("{} -a {}\n", when, fish_quoted(words_of(positional.choices)));
       } else if (positional.kind == Kind::kFolder) {
         text += when + " -a '(__fish_complete_directories)'\n";
+      } else if (positional.kind == Kind::kFile) {
+        text += when + " -F\n";
       }
     }
   }

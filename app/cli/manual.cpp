@@ -83,7 +83,8 @@ std::string command_page(const Command& command) {
   text += fmt::format(".SH SYNOPSIS\n\\fBhaq {}\\fR", escaped(command.name));
   for (const Positional& positional : command.positionals) {
     const std::string name = fmt::format("\\fI{}\\fR", escaped(positional.name));
-    text += positional.required ? fmt::format(" {}", name) : fmt::format(" [{}]", name);
+    text += positional.required ? fmt::format(" {}", name)
+                                : fmt::format(" [{}]{}", name, positional.repeat ? "..." : "");
   }
   text += " [\\fIOPTIONS\\fR]\n.SH DESCRIPTION\n" + escaped(command.description) + "\n";
   if (!command.positionals.empty()) text += ".SH ARGUMENTS\n";

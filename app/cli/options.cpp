@@ -147,6 +147,7 @@ std::optional<Arguments> parse(const Command& command, const std::vector<std::st
     CLI::Option* added = app.add_option(positional.name, sinks[next++], positional.help);
     // Without allow_extra_args(false) CLI11 splits a value such as "[a,b]" at its commas.
     added->expected(1)->allow_extra_args(false)->required(positional.required);
+    if (positional.repeat) added->expected(-1)->allow_extra_args(true);
     positionals.emplace_back(&positional, added);
   }
   for (const Option* option : command.all_options()) {
@@ -189,12 +190,13 @@ std::optional<Arguments> parse(const Command& command, const std::vector<std::st
   }
   for (const auto& [positional, added] : positionals) {
     if (added->count() == 0) continue;
-    const std::string& value = added->results().back();
-    check_utf8(value, positional->name);
-    if (positional->kind == Kind::kChoice) {
-      check_choice(positional->name, value, positional->choices);
+    for (const std::string& value : added->results()) {
+      check_utf8(value, positional->name);
+      if (positional->kind == Kind::kChoice) {
+        check_choice(positional->name, value, positional->choices);
+      }
     }
-    arguments.values_[positional->name] = {value};
+    arguments.values_[positional->name] = added->results();
   }
   return arguments;
 }

@@ -43,6 +43,7 @@ struct Positional {
   const char* help;
   bool required = false;
   const char* choices = "";
+  bool repeat = false;  ///< takes all words that are left; must be the last
 };
 
 struct Example {
@@ -82,6 +83,7 @@ class Arguments {
   std::string text(const std::string& name) const;
   std::int64_t integer(const std::string& name) const;
   double number(const std::string& name) const;
+  /// Every value of an option or positional that may be repeated.
   std::vector<std::string> list(const std::string& name) const;
   /// "" when it was not given.
   std::string positional(const std::string& name) const;

@@ -265,7 +265,7 @@ void check(const Preflight& preflight, const QuantizeOptions& options) {
                             amount(preflight.memory()), amount(preflight.memory_activations),
                             amount(preflight.memory_layer), amount(preflight.memory_hessians),
                             amount(preflight.memory_model), amount(preflight.memory_available)),
-                "close other programs, use fewer threads, or give a smaller activation budget");
+                "close other programs, use fewer threads or fewer calibration tokens");
   }
 }
 
