@@ -108,9 +108,10 @@ class Job {
     }
     // What would fail after the run is refused before it.
     for (const fs::path* file : {&options.report_json, &options.report_csv}) {
+      if (file->empty()) continue;
       const fs::path folder = fs::absolute(*file).parent_path();
       std::error_code ignored;
-      if (!file->empty() && !fs::is_directory(folder, ignored)) {
+      if (!fs::is_directory(folder, ignored)) {
         fail(ErrorCode::kNotFound, "{}: the folder for {} does not exist", folder.string(),
              file->filename().string());
       }
