@@ -5,6 +5,7 @@
 #include "app/cli/console.h"
 #include "app/cli/model_options.h"
 #include "app/cli/quantize_output.h"
+#include "app/cli/quantize_record.h"
 #include "engine/session/quantize_job.h"
 
 namespace haq::cli {
@@ -161,13 +162,17 @@ session::QuantizeJobEvents events_of(const Arguments& arguments, ProgressDisplay
     print(text);
   };
   struct State {
+    quant::Preflight needs;
     int layers = 0;
     std::chrono::steady_clock::time_point start;
   };
   const auto state = std::make_shared<State>();
-  if (!arguments.flag("--quiet")) {
-    events.run.preflight = [show](const quant::Preflight& needs) { show(preflight_line(needs)); };
-  }
+  events.run.preflight = [state](const quant::Preflight& needs) { state->needs = needs; };
+  // Not before the data are known to be good: a refusal leaves stdout empty.
+  events.run.calibration = [state, show](const quant::CalibrationData& data) {
+    show(preflight_line(state->needs));
+    show(calibration_line(data));
+  };
   events.run.rotation_trial = [show](const quant::RotationTrial& trial) {
     show(trial_line(trial));
   };
@@ -186,11 +191,13 @@ session::QuantizeJobEvents events_of(const Arguments& arguments, ProgressDisplay
 int run(const Arguments& arguments) {
   const session::QuantizeJobOptions options = job_options(arguments);
   if (arguments.flag("--dry-run")) return dry_run(arguments, options);
+  QuantizeRecord record(arguments, options);
   quant::Report report;
   try {
     ProgressDisplay progress(arguments.flag("--quiet"));
     report = session::run_quantize_job(options, events_of(arguments, progress), interrupt_token());
   } catch (const Error& error) {
+    record.ended(error.code() == ErrorCode::kCancelled ? "stopped" : "failed", error.what());
     if (error.code() != ErrorCode::kCancelled) throw;
     const bool finished = quant::WorkFolder::inspect(options.quantize.target).finished;
     print_error("quantize", "stopped",
@@ -201,6 +208,7 @@ int run(const Arguments& arguments) {
                                        options.quantize.target.string()));
     return kExitInterrupted;
   }
+  record.done(report);
   if (arguments.flag("--json")) {
     print_json(quant::to_json(report));
   } else {

@@ -55,6 +55,12 @@ std::string quality_text(const quant::QualityReport& quality) {
   return text;
 }
 
+std::size_t token_count(const std::vector<std::vector<std::int32_t>>& sequences) {
+  std::size_t count = 0;
+  for (const auto& sequence : sequences) count += sequence.size();
+  return count;
+}
+
 std::string smoothing(const quant::ModuleReport& module) {
   if (module.alpha) return fmt::format("alpha {:.2f}", *module.alpha);
   if (module.threshold) return fmt::format("threshold {:.2f}", *module.threshold);
@@ -134,6 +140,11 @@ std::string preflight_text(const quant::Preflight& needs) {
 std::string preflight_line(const quant::Preflight& needs) {
   return fmt::format("needs {} of disk, {} of memory, about {}\n", bytes(needs.disk()),
                      bytes(needs.memory()), duration(needs.seconds));
+}
+
+std::string calibration_line(const quant::CalibrationData& data) {
+  return fmt::format("calibration: {} tokens in {} sequences, {} tokens held out\n", data.tokens,
+                     data.sequences.size(), token_count(data.held_out));
 }
 
 std::string trial_line(const quant::RotationTrial& trial) {

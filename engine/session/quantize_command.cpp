@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <algorithm>
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 #include "engine/session/quantize_job.h"
 
@@ -69,6 +70,32 @@ std::string quantize_command_line(const QuantizeJobOptions& options) {
   if (!options.report_csv.empty()) option("--report-csv", file(options.report_csv));
   number("--threads", run.threads, 0);
   return line;
+}
+
+nlohmann::ordered_json quantize_options_json(const QuantizeJobOptions& options) {
+  const quant::QuantizeOptions& run = options.quantize;
+  const auto file = [](const std::filesystem::path& path) {
+    return path.empty() ? std::string()
+                        : std::filesystem::absolute(path).lexically_normal().string();
+  };
+  nlohmann::ordered_json json;
+  json["source"] = file(run.source);
+  json["target"] = file(run.target);
+  json["method"] = quant::to_string(run.method);
+  json["rotate"] = quant::to_string(run.rotate);
+  json["rotation_seeds"] = run.rotation_seeds;
+  json["experts_only"] = run.experts_only;
+  json["calibration"] = nlohmann::ordered_json::array();
+  for (const auto& path : run.calibration.files) json["calibration"].push_back(file(path));
+  json["tokens"] = run.calibration.tokens;
+  json["sequence_length"] = run.calibration.sequence_length;
+  json["seed"] = run.calibration.seed;
+  json["measure_quality"] = options.measure_quality;
+  json["eval_text"] = file(options.eval_text);
+  json["eval_context"] = options.eval_context;
+  json["eval_tokens"] = options.eval_tokens;
+  json["ablate"] = options.ablate;
+  return json;
 }
 
 }  // namespace haq::session

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -38,6 +39,11 @@ quant::Report run_quantize_job(const QuantizeJobOptions& options,
 
 /// The `haq quantize` line that does the same, quoted for a shell.
 std::string quantize_command_line(const QuantizeJobOptions& options);
+
+/// What was ordered, to be kept beside a run and ordered again: source ("": the demo model),
+/// target, method, rotate, rotation_seeds, experts_only, calibration, tokens, sequence_length,
+/// seed, measure_quality, eval_text, eval_context, eval_tokens, ablate. Files by absolute paths.
+nlohmann::ordered_json quantize_options_json(const QuantizeJobOptions& options);
 
 /// Perplexity of both models on a text and their distance. `sequences` empty: `text` is read.
 quant::QualityReport measure_quality(const std::filesystem::path& base,

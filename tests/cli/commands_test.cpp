@@ -27,7 +27,7 @@ std::string golden(const std::string& name) {
 
 TEST(Commands, EveryHelpHasAnExample) {
   for (const char* command : {"doctor", "info", "tokenize", "template", "generate", "chat",
-                              "logits", "eval", "bench", "chats", "completion", "man"}) {
+                              "logits", "eval", "quantize", "bench", "chats", "completion", "man"}) {
     const ProcessResult result = run_haq({command, "--help"});
     EXPECT_EQ(result.code, 0) << command;
     EXPECT_THAT(result.out, HasSubstr("Example")) << command;
@@ -209,7 +209,7 @@ TEST(Commands, CompletionScriptsAreValid) {
 TEST(Commands, ManualPages) {
   const TempDir folder;
   const json found = run_json({"man", (folder.path() / "man").string()});
-  EXPECT_EQ(found.at("files").size(), 12U);  // haq and eleven commands
+  EXPECT_EQ(found.at("files").size(), 13U);  // haq and twelve commands
   std::ifstream page(folder.path() / "man/haq-generate.1");
   const std::string text((std::istreambuf_iterator<char>(page)), {});
   EXPECT_THAT(text, testing::StartsWith(".TH HAQ\\-GENERATE 1"));

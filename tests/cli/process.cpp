@@ -94,7 +94,7 @@ ProcessResult run_haq(const std::vector<std::string>& arguments, const ProcessOp
     }
     if (options.interrupt && !interrupted && options.interrupt(result.out, result.err)) {
       interrupted = true;
-      ::kill(child, SIGINT);
+      ::kill(child, options.signal);
     }
   }
   int status = 0;

@@ -16,8 +16,9 @@ struct ProcessResult {
 struct ProcessOptions {
   std::map<std::string, std::string> environment;  ///< on top of this process's
   std::string input;                               ///< stdin
-  /// Called with what has come on stdout so far, whenever something came; true sends SIGINT once.
+  /// Called with what has come on stdout so far, whenever something came; true sends `signal` once.
   std::function<bool(const std::string& out, const std::string& err)> interrupt;
+  int signal = 2;  ///< SIGINT
 };
 
 /// Runs the real `haq` program and waits for it.
