@@ -49,6 +49,17 @@ void check_target(const QuantizeOptions& options, const fs::path& source) {
                 fmt::format("{}: another run is working on this folder", options.target.string()),
                 "wait for it, or choose another output folder");
   }
+  if (options.resume == ResumeMode::kFresh && status.layers_done > 0) {
+    throw Error(ErrorCode::kConflict,
+                fmt::format("{}: holds an unfinished quantization ({} of {} layers)",
+                            options.target.string(), status.layers_done, status.layers),
+                "go on with --resume, begin anew with --restart, or choose another output folder");
+  }
+  if (options.resume != ResumeMode::kRestart && status.finished && status.layers == 0) {
+    throw Error(ErrorCode::kConflict,
+                fmt::format("{}: holds a finished quantized model", options.target.string()),
+                "make it anew with --restart, or choose another output folder");
+  }
 }
 
 /// The linear layers of the written model that are not int8, by their names there.
