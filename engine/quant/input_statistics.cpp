@@ -2,6 +2,7 @@
 #include "engine/quant/input_statistics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 512;  ///< rows per update of the Hessian
 constexpr std::int64_t kPanel = 256;  ///< channels per unit of parallel work
+constexpr std::int64_t kTurned = 16;  ///< channels transposed together
 
 }  // namespace
 
@@ -99,14 +101,8 @@ void InputObserver::add_block(std::int64_t rows) {
   const auto panels = (channels_ + kPanel - 1) / kPanel;
   pool_.parallel_dynamic(panels, [&](std::int64_t panel, int) {
     const std::int64_t begin = panel * kPanel, end = std::min(begin + kPanel, channels_);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const std::span<const float> from = std::as_const(block_).row(r);
-      for (std::int64_t j = begin; j < end; ++j) {
-        const float value = from[static_cast<std::size_t>(j)];
-        float& most = statistics_.channel_max[static_cast<std::size_t>(j)];
-        most = std::max(most, std::abs(value));
-        if (with_hessian_) turned_[static_cast<std::size_t>(j * rows + r)] = value;
-      }
+    for (std::int64_t first = begin; first < end; first += kTurned) {
+      turn(rows, first, std::min(first + kTurned, end));
     }
   });
   if (!with_hessian_) return;
@@ -117,6 +113,22 @@ void InputObserver::add_block(std::int64_t rows) {
     const float* from = turned_.data() + begin * rows;
     gemm_nt({from, sum.rows, rows}, {from, sum.cols, rows}, factor, 1, sum);
   });
+}
+
+void InputObserver::turn(std::int64_t rows, std::int64_t begin, std::int64_t end) {
+  const auto count = static_cast<std::size_t>(end - begin);
+  std::array<float, kTurned> most{};
+  float* to = with_hessian_ ? turned_.data() + begin * rows : nullptr;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float* from = block_.row(r).data() + begin;
+    for (std::size_t j = 0; j < count; ++j) most[j] = std::max(most[j], std::abs(from[j]));
+    if (to == nullptr) continue;
+    for (std::size_t j = 0; j < count; ++j) to[static_cast<std::int64_t>(j) * rows + r] = from[j];
+  }
+  for (std::size_t j = 0; j < count; ++j) {
+    float& all = statistics_.channel_max[static_cast<std::size_t>(begin) + j];
+    all = std::max(all, most[j]);
+  }
 }
 
 InputStatistics InputObserver::finish() {

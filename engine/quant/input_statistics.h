@@ -44,6 +44,8 @@ class InputObserver {
  private:
   void flush();
   void add_block(std::int64_t rows);
+  /// Maxima and transposed values of channels [begin, end) of the block.
+  void turn(std::int64_t rows, std::int64_t begin, std::int64_t end);
 
   ThreadPool& pool_;
   std::int64_t channels_, total_;

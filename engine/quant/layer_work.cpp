@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/device/host/cpuid.h"
 #include "engine/model/convert.h"
 #include "engine/model/modules.h"
 
@@ -114,26 +114,22 @@ ConstMatrixView view_of(const LinearWeights& weights) {
   return {reinterpret_cast<const float*>(weights.weight.data), weights.out(), weights.in()};
 }
 
+const device::host::KernelTable& host_kernels() {
+  static const device::host::KernelTable& table =
+      device::host::select_kernels(device::Isa::kNative);
+  return table;
+}
+
 void RowNorm::apply(std::span<const float> x, std::span<float> out) const {
-  const std::size_t n = x.size();
+  const auto n = static_cast<std::int64_t>(x.size());
   if (weight.empty()) {
     std::copy(x.begin(), x.end(), out.begin());
-    return;
+  } else if (kind == model::NormKind::kRms) {
+    host_kernels().rms_norm(x.data(), weight.data(), eps, n, out.data());
+  } else {
+    host_kernels().layer_norm(x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), eps, n,
+                              out.data());
   }
-  double mean = 0;
-  if (kind == model::NormKind::kLayer) {
-    for (const float value : x) mean += value;
-    mean /= static_cast<double>(n);
-  }
-  const auto shift = static_cast<float>(mean);
-  double square = 0;
-  for (const float value : x) {
-    const double difference = value - shift;
-    square += difference * difference;
-  }
-  const auto r = static_cast<float>(1 / std::sqrt(square / static_cast<double>(n) + eps));
-  for (std::size_t j = 0; j < n; ++j) out[j] = (x[j] - shift) * r * weight[j];
-  for (std::size_t j = 0; j < bias.size(); ++j) out[j] += bias[j];
 }
 
 RowNorm row_norm(const model::Checkpoint& checkpoint, model::Role role, int layer) {

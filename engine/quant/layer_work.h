@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/device/host/kernels.h"
 #include "engine/quant/activation_store.h"
 #include "engine/quant/batch_runner.h"
 #include "engine/quant/layer_pipeline.h"
@@ -74,8 +75,12 @@ LinearWeights read_linear(const model::Checkpoint& checkpoint, const ModuleId& i
 std::vector<LinearWeights> read_linears(LayerWork& work, const std::vector<ModuleId>& ids);
 ConstMatrixView view_of(const LinearWeights& weights);
 
-/// A norm on the host, for rows that are gathered one by one. Close to, not bit-equal with, the
-/// device's. Without a weight it copies.
+/// The host device's kernels, for rows that are worked on outside a device. Every table gives the
+/// same bits; this is the fastest that the processor runs.
+const device::host::KernelTable& host_kernels();
+
+/// A norm on the host, for rows that are gathered one by one. Without a weight it copies. In place
+/// allowed.
 struct RowNorm {
   model::NormKind kind = model::NormKind::kRms;
   float eps = 0;

@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "engine/device/numerics.h"
 #include "engine/nn/weights.h"
 
 namespace haq::quant {
@@ -135,19 +134,11 @@ NetworkObservation observe_network(LayerWork& work, bool network) {
 
 void activate(const model::ModelConfig& config, std::span<const float> gate,
               std::span<const float> up, std::span<float> out) {
-  switch (config.ffn) {
-    case model::FfnKind::kSwiGlu:
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = device::num::swiglu(gate[i], up[i]);
-      return;
-    case model::FfnKind::kGptOss:
-      for (std::size_t i = 0; i < out.size(); ++i) {
-        out[i] = device::num::gpt_oss_glu(gate[i], up[i], config.swiglu_limit);
-      }
-      return;
-    case model::FfnKind::kRelu:
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = device::num::relu(up[i]);
-      return;
-  }
+  const auto kind = config.ffn == model::FfnKind::kSwiGlu   ? device::host::Glu::kSwiGlu
+                    : config.ffn == model::FfnKind::kGptOss ? device::host::Glu::kGptOss
+                                                            : device::host::Glu::kRelu;
+  host_kernels().glu(kind, config.swiglu_limit, gate.data(), up.data(),
+                     static_cast<std::int64_t>(out.size()), out.data());
 }
 
 }  // namespace haq::quant
