@@ -55,7 +55,8 @@ PipelineRun run_pipeline(const std::shared_ptr<const model::Checkpoint>& source,
                          const RunSettings& settings) {
   std::vector<quant::LayerOutput> layers;
   PipelineRun result = run(source, sequences, settings, [&](quant::LayerPipeline& pipeline, int) {
-    layers.push_back(pipeline.quantize_layer(recipe, settings.events, settings.cancel));
+    layers.push_back(
+        pipeline.quantize_layer(recipe, settings.events, settings.cancel, settings.pause));
   });
   result.layers = std::move(layers);
   return result;

@@ -22,6 +22,7 @@ struct RunSettings {
   std::shared_ptr<const quant::Rotation> rotation;
   quant::PipelineEvents events;
   CancelToken cancel;
+  quant::PauseToken pause;
 };
 
 /// Everything that a run over all layers gives.
