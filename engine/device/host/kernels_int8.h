@@ -5,10 +5,40 @@
 // kStep, load_x(), load_w(), load_w_n(), int_dot(), int_add(), int_join() and kWeightOffset (the
 // amount that load_w adds to every weight so that an unsigned-times-signed instruction serves).
 
+//
+// A file may define int8_store_tile() for tiles of its own before.
+
 #include "engine/device/host/kernels.h"
 
 namespace haq::device::host {
 namespace {
+
+/// Walks over the lines of a block of weights in the order in which they will be read.
+struct Prefetcher {
+  const std::int8_t* line = nullptr;
+  std::int64_t stride = 0, width = 0;  ///< bytes from row to row; bytes per row, multiple of 64
+  std::int64_t column = 0, lines = 0, per_step = 0;
+
+  /// Spreads `rows` rows of `bytes` bytes over `steps` calls of step().
+  Prefetcher(const std::int8_t* p, std::int64_t rows, std::int64_t bytes, std::int64_t row_stride,
+             std::int64_t steps)
+      : line(p), stride(row_stride), width((bytes + 63) / 64 * 64) {
+    lines = p != nullptr ? rows * (width / 64) : 0;
+    per_step = (lines + steps - 1) / steps;
+  }
+  HAQ_INLINE void step() {
+    for (std::int64_t i = 0; i < per_step; ++i) {
+      if (lines == 0) return;
+      __builtin_prefetch(line + column, 0, 2);  // into the second level
+      --lines;
+      column += 64;
+      if (column == width) {
+        column = 0;
+        line += stride;
+      }
+    }
+  }
+};
 
 /// Dequantizes the sum of row `row` and column n into its place.
 HAQ_INLINE void int8_store(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
@@ -23,7 +53,18 @@ HAQ_INLINE void int8_store(const Int8GemmArgs& a, std::int64_t row, std::int64_t
 }
 
 template <int MR, int NR>
-HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t n) {
+HAQ_INLINE void int8_store_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
+                                const IntLanes (&acc)[MR][NR]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < NR; ++c) int8_store(a, row + r, n + c, int_join(acc[r][c]));
+  }
+}
+
+template <int MR, int NR>
+HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
+                          Prefetcher& prefetch) {
   const std::int8_t* x[MR];
 #pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) x[r] = a.x + a.x_row(row + r) * a.x_stride;
@@ -36,6 +77,7 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
   }
   std::int64_t i = 0;
   for (; i + kStep <= a.k; i += kStep) {
+    prefetch.step();
     ByteLanes wv[NR];
 #pragma GCC unroll 16
     for (int c = 0; c < NR; ++c) wv[c] = load_w(w + c * a.k + i);
@@ -54,10 +96,7 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
       }
     }
   }
-  for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 16
-    for (int c = 0; c < NR; ++c) int8_store(a, row + r, n + c, int_join(acc[r][c]));
-  }
+  int8_store_tile(a, row, n, acc);
 }
 
 /// One row: the weights are read strictly in order, which the processor's own prefetching follows
@@ -86,22 +125,30 @@ HAQ_INLINE void int8_row(const Int8GemmArgs& a, std::int64_t row, std::int64_t n
   }
 }
 
-template <int MR, int NR>
-HAQ_INLINE void int8_columns(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
-                             std::int64_t n_end) {
-  for (; n + NR <= n_end; n += NR) int8_tile<MR, NR>(a, row, n);
-  for (; n < n_end; ++n) int8_tile<MR, 1>(a, row, n);
+template <int MR>
+HAQ_INLINE void int8_rows(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
+                          std::int64_t n_end, Prefetcher& prefetch) {
+  for (; n + kIntCols <= n_end; n += kIntCols) int8_tile<MR, kIntCols>(a, row, n, prefetch);
+  for (; n < n_end; ++n) int8_tile<MR, 1>(a, row, n, prefetch);
 }
 
 void int8_gemm(const Int8GemmArgs& a) {
-  constexpr std::int64_t kPanel = 64;
-  for (std::int64_t n = a.n_begin; n < a.n_end; n += kPanel) {
-    const std::int64_t n_end = n + kPanel < a.n_end ? n + kPanel : a.n_end;
+  if (a.m == 1) return int8_row(a, 0, a.n_begin, a.n_end);
+  constexpr std::int64_t kColumns = 32;  // their weights stay close while all rows pass by
+  const std::int64_t steps =
+      (a.m / kIntRows + a.m % kIntRows / 2) * (kColumns / kIntCols) * ((a.k + kStep - 1) / kStep);
+  for (std::int64_t n = a.n_begin; n < a.n_end; n += kColumns) {
+    const std::int64_t n_end = n + kColumns < a.n_end ? n + kColumns : a.n_end;
+    const bool here = n_end < a.n_end;
+    const std::int64_t rows = here ? a.n_end - n_end : a.next_rows;
+    Prefetcher prefetch(here ? a.w + n_end * a.k : a.next, rows < kColumns ? rows : kColumns, a.k,
+                        a.k, steps);
     std::int64_t row = 0;
-    for (; row + kIntRows <= a.m; row += kIntRows) {
-      int8_columns<kIntRows, kIntCols>(a, row, n, n_end);
+    for (; row + kIntRows <= a.m; row += kIntRows) int8_rows<kIntRows>(a, row, n, n_end, prefetch);
+    if constexpr (kIntRows > 2) {
+      for (; row + 2 <= a.m; row += 2) int8_rows<2>(a, row, n, n_end, prefetch);
     }
-    for (; row < a.m; ++row) int8_row(a, row, n, n_end);
+    if (row < a.m) int8_row(a, row, n, n_end);
   }
 }
 

@@ -37,33 +37,6 @@ HAQ_INLINE void each(F f) {
 }
 #define HAQ_EACH(index) [&](auto index) __attribute__((always_inline))
 
-/// Walks over the lines of a block of weights in the order in which they will be read.
-struct Prefetcher {
-  const std::int8_t* line = nullptr;
-  std::int64_t stride = 0, width = 0;  ///< bytes from row to row; bytes per row, multiple of 64
-  std::int64_t column = 0, lines = 0, per_step = 0;
-
-  /// Spreads `rows` rows of `bytes` bytes over `steps` calls of step().
-  Prefetcher(const std::int8_t* p, std::int64_t rows, std::int64_t bytes, std::int64_t row_stride,
-             std::int64_t steps)
-      : line(p), stride(row_stride), width((bytes + 63) / 64 * 64) {
-    lines = p != nullptr ? rows * (width / 64) : 0;
-    per_step = (lines + steps - 1) / steps;
-  }
-  HAQ_INLINE void step() {
-    for (std::int64_t i = 0; i < per_step; ++i) {
-      if (lines == 0) return;
-      _mm_prefetch(reinterpret_cast<const char*>(line + column), _MM_HINT_T1);
-      --lines;
-      column += 64;
-      if (column == width) {
-        column = 0;
-        line += stride;
-      }
-    }
-  }
-};
-
 /// Bytes [begin, begin + 64) of 16 rows of weights, as 16 groups of [16 rows][4 bytes], each
 /// `group_stride` bytes after the one before. Rows and bytes that do not exist count as zero.
 HAQ_INLINE void pack_64(const std::int8_t* w, std::int64_t stride, int rows, std::int64_t bytes,
