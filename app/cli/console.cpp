@@ -29,6 +29,16 @@ extern "C" void on_interrupt(int) {
   current.load()->cancel();
 }
 
+/// The memory of a mapped file is gone: somebody cut the file short. Nothing can go on from here,
+/// but what was written so far is whole, and the user shall know why.
+extern "C" void on_lost_file(int) {
+  static constexpr char kLine[] =
+      "haq: file: a model file was cut short while it was read; let nothing write to it and try "
+      "again\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kLine, sizeof kLine - 1);
+  _exit(kExitFailed);
+}
+
 }  // namespace
 
 const CancelToken& interrupt_token() {
@@ -41,6 +51,8 @@ void catch_interrupts() {
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
+  action.sa_handler = on_lost_file;
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 void renew_interrupt_token() {

@@ -18,7 +18,8 @@ inline constexpr int kExitInterrupted = 130;
 
 /// The flag that Ctrl+C sets. A second Ctrl+C ends the process at once with 130.
 const CancelToken& interrupt_token();
-/// Makes Ctrl+C set the flag instead of killing the process; blocking reads return early.
+/// Makes Ctrl+C set the flag instead of killing the process; blocking reads return early. A mapped
+/// file that is cut short (SIGBUS) ends the process with one line and exit code 1.
 void catch_interrupts();
 /// For the chat, which goes on after Ctrl+C: a fresh flag.
 void renew_interrupt_token();

@@ -9,6 +9,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/file.h"
+#include "engine/base/json.h"
 #include "engine/base/memory.h"
 #include "engine/base/version.h"
 #include "engine/device/host/host_device.h"
@@ -55,7 +56,7 @@ void check_target(const QuantizeOptions& options, const fs::path& source) {
                             options.target.string(), status.layers_done, status.layers),
                 "go on with --resume, begin anew with --restart, or choose another output folder");
   }
-  if (options.resume != ResumeMode::kRestart && status.finished && status.layers == 0) {
+  if (options.resume == ResumeMode::kFresh && status.finished && status.layers == 0) {
     throw Error(ErrorCode::kConflict,
                 fmt::format("{}: holds a finished quantized model", options.target.string()),
                 "make it anew with --restart, or choose another output folder");
@@ -118,6 +119,7 @@ class Run {
   QuantizeResult execute() {
     open();
     read();
+    if (finished_before()) return {std::move(report_), std::move(calibration_.held_out)};
     WorkFolder work(options_.target, source_->folder(), identity_, options_.resume);
     work_ = &work;
     choose_rotation();
@@ -237,6 +239,17 @@ class Run {
                           {"isa", report_.isa}};
     report_.base_fingerprint = fingerprint;
     report_.run_fingerprint = identity_.hash();
+  }
+
+  /// A run that is resumed may have been killed after its last file was written.
+  bool finished_before() {
+    if (options_.resume != ResumeMode::kResume) return false;
+    const WorkFolder::Status status = WorkFolder::inspect(options_.target);
+    if (!status.finished || status.layers > 0 || status.run_hash != identity_.hash()) return false;
+    const fs::path file = options_.target / kReportFile;
+    report_ = report_from_json(parse_json_file(file), file.string());
+    progress_.finish();
+    return true;
   }
 
   PipelineOptions pipeline_options() const {

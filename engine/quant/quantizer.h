@@ -72,8 +72,9 @@ inline constexpr const char* kReportFile = "quantization-report.json";
 
 /// 16-bit folder -> W8A8 folder. Preflight, calibration data, rotation, layers, writing. Never
 /// touches the source; throws kConflict when its files change meanwhile. On an error or a cancel
-/// finished layers stay for --resume. A file of the source that is cut short in place while it is
-/// mapped cannot be survived: the system then ends the process (SIGBUS), and --resume goes on.
+/// finished layers stay for --resume; resuming a run that is finished returns its report. A file of
+/// the source that is cut short in place while it is mapped cannot be survived: the system ends the
+/// process (SIGBUS), and the finished layers stay.
 QuantizeResult quantize(const QuantizeOptions& options, const QuantizeEvents& events = {},
                         const CancelToken& cancel = {}, const PauseToken& pause = {});
 

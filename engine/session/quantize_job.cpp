@@ -131,7 +131,9 @@ class Job {
     write_files();
     if (meter_) {
       meter_->use_sequences(std::move(result.held_out));
-      if (measure() && options_.ablate) ablate();
+      // A resumed job may find the model finished and measured.
+      const bool measured = report_.quality.has_value() || measure();
+      if (measured && options_.ablate && report_.ablation.empty()) ablate();
     }
     return std::move(report_);
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -163,6 +164,25 @@ TEST_F(QuantizeCommand, CtrlCKeepsWhatIsFinished) {
   auto again = words;
   again.insert(again.end(), {"--restart", "--no-eval"});
   EXPECT_EQ(run_haq(again).code, 0);
+}
+
+TEST_F(QuantizeCommand, ASourceThatIsCutShortEndsTheRunInOneLine) {
+  fs::copy(demo(), path("source"));
+  ProcessOptions cut;
+  cut.interrupt = [&](const std::string& out, const std::string&) {
+    if (out.find("layer   2 of 6") != std::string::npos) {
+      fs::resize_file(path("source") + "/model.safetensors", 4096);
+    }
+    return false;
+  };
+  const ProcessResult result =
+      run_haq({"quantize", path("source"), path("out"), "--calib", path("story.txt"), "--db",
+               path("haq.db"), "--calib-tokens", "1024", "--rotate", "off", "--quiet"},
+              cut);
+  EXPECT_EQ(result.code, 1) << result.err;
+  EXPECT_THAT(result.err, testing::StartsWith("haq: "));
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_FALSE(fs::exists(path("out") + "/config.json"));
 }
 
 TEST_F(QuantizeCommand, DryRunTellsTheNeeds) {

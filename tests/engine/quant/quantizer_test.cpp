@@ -154,6 +154,16 @@ TEST(Quantize, AStoppedRunGoesOnWithTheSameBytes) {
   quantize(options, events);
   EXPECT_EQ(resumed, 1);
   EXPECT_EQ(model_files(options.target), whole);
+
+  // Once more: nothing is left to do.
+  const auto before = test::read_files(options.target);
+  events.layer_started = [](int, int) { ADD_FAILURE() << "worked again"; };
+  const QuantizeResult again = quantize(options, events);
+  EXPECT_FALSE(again.report.modules.empty());
+  EXPECT_FALSE(again.held_out.empty());
+  EXPECT_EQ(test::read_files(options.target), before);
+  options.calibration.seed = 9;
+  expect_error(ErrorCode::kConflict, {"finished"}, [&] { quantize(options); });
 }
 
 TEST(Quantize, ExpertsOnlyLeavesTheRestAlone) {

@@ -126,7 +126,7 @@ TEST(QuantizeJob, RefusesBeforeTheRunWhatWouldFailAfterIt) {
 
 TEST(QuantizeJob, ACancelKeepsAFinishedModel) {
   const TempDir folder;
-  const QuantizeJobOptions options = small_job(folder);
+  QuantizeJobOptions options = small_job(folder);
   const CancelToken cancel;
   QuantizeJobEvents events;
   events.run.progress = [&](const Progress& progress) {
@@ -135,6 +135,9 @@ TEST(QuantizeJob, ACancelKeepsAFinishedModel) {
   EXPECT_THROW(run_quantize_job(options, events, cancel), Error);
   EXPECT_TRUE(quant::WorkFolder::inspect(options.quantize.target).finished);
   EXPECT_TRUE(fs::exists(options.quantize.target / quant::kReportFile));
+  // What was not done before is done now.
+  options.quantize.resume = quant::ResumeMode::kResume;
+  EXPECT_TRUE(run_quantize_job(options).quality.has_value());
 }
 
 TEST(QuantizeJob, CommandLineSaysWhatWasOrdered) {
