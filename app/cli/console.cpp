@@ -89,8 +89,11 @@ void ProgressDisplay::show(const Progress& progress) {
   double share = 0;
   if (progress.total > 0) {
     share = std::min(1.0, static_cast<double>(progress.done) / static_cast<double>(progress.total));
-    amount = fmt::format("{:3.0f} % ({} of {} {})", 100 * share, progress.done, progress.total,
-                         progress.unit);
+    amount = fmt::format("{:3.0f} %", 100 * share);
+    // Without a unit the numbers are but a share.
+    if (*progress.unit != '\0') {
+      amount += fmt::format(" ({} of {} {})", progress.done, progress.total, progress.unit);
+    }
   } else if (progress.done > 0) {
     amount = fmt::format("{} {}", progress.done, progress.unit);
   }

@@ -209,6 +209,11 @@ Preflight estimate(const QuantizeOptions& options) {
                 fmt::format("{} is already quantized (8-bit weights)", source->name()),
                 "choose the 16-bit model that it was made from");
   }
+  if (options.experts_only && config.experts == 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} has no experts: nothing would be quantized", source->name()),
+                "leave the restriction to experts out");
+  }
   const int threads = options.threads > 0 ? options.threads : available_cores();
   const Needs needs(*source, options);
   Preflight result;

@@ -44,7 +44,7 @@ struct Preflight {
   std::int64_t disk() const { return disk_weights + disk_spill; }
 };
 /// Reads only headers. Throws kUnsupported for an already quantized source or one that cannot be
-/// quantized, naming why.
+/// quantized, naming why; kInvalidArgument for experts_only without experts.
 Preflight estimate(const QuantizeOptions& options);
 /// Refuses with the numbers: kNoSpace, kOutOfMemory.
 void check(const Preflight& preflight, const QuantizeOptions& options);

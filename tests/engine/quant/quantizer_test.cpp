@@ -179,6 +179,14 @@ TEST(Quantize, ExpertsOnlyLeavesTheRestAlone) {
   EXPECT_EQ(after.at("model.layers.0.block_sparse_moe.experts.1.w1.weight").dtype, "I8");
 }
 
+TEST(Quantize, ExpertsOnlyNeedsExperts) {
+  const TempDir folder;
+  QuantizeOptions options = small_run(folder.path(), "llama");
+  options.experts_only = true;
+  expect_error(ErrorCode::kInvalidArgument, {"no experts"}, [&] { quantize(options); });
+  EXPECT_FALSE(fs::exists(options.target));
+}
+
 TEST(Quantize, AnAlreadyQuantizedSourceIsRefused) {
   const TempDir folder;
   QuantizeOptions options = small_run(folder.path());
