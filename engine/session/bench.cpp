@@ -2,9 +2,7 @@
 #include "engine/session/bench.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <map>
 
 #include "engine/base/error.h"
 #include "engine/device/host/roofline.h"
@@ -59,9 +57,13 @@ class Bench {
     const nn::DecoderStats stats = model_.decoder().stats();
     result_.weight_bytes_per_token = stats.weight_bytes_per_token;
     try {
-      for (const int tokens : options_.prefill) measure_prefill(tokens);
-      if (options_.decode > 0) measure_decode();
-      compare_with_machine();
+      for (const Stage stage : {Stage::kWarmUp, Stage::kMeasure}) {
+        for (const int tokens : options_.prefill) measure_prefill(tokens, stage);
+        if (options_.decode > 0) measure_decode(stage);
+        // Comparing with the machine needs memory of its own.
+        if (stage == Stage::kWarmUp) result_.peak_rss_bytes = peak_rss_bytes();
+      }
+      measure_kernels();
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kCancelled) throw;
       if (result_.prefill.empty() && result_.decode_tokens_per_s.mean == 0) throw;
@@ -75,6 +77,9 @@ class Bench {
   }
 
  private:
+  enum class Stage { kWarmUp, kMeasure };
+  int repeats(Stage stage) const { return stage == Stage::kWarmUp ? 1 : options_.repeat; }
+
   void report(const char* stage) {
     if (progress_) progress_({stage, done_, total_, "runs"});
   }
@@ -103,53 +108,70 @@ class Bench {
 
   int vocab() const { return model_.checkpoint().config().vocab; }
 
-  void measure_prefill(int tokens) {
+  void measure_prefill(int tokens, Stage stage) {
     std::unique_ptr<nn::Sequence> sequence = sequence_at_depth(options_.seed);
     const std::vector<std::int32_t> ids = random_ids(tokens, vocab(), options_.seed + 1);
-    std::vector<double> speeds;
-    for (int i = 0; i <= options_.repeat; ++i) {
+    std::vector<double> speeds, peaks;
+    const int chunk = std::min(tokens, model_.prefill_chunk());
+    for (int i = 0; i < repeats(stage); ++i) {
       report("measuring prefill");
       sequence->truncate(options_.depth);
       const auto start = Clock::now();
       read(*sequence, ids);
-      if (i > 0) speeds.push_back(tokens / seconds_since(start));
+      if (stage == Stage::kMeasure) {
+        speeds.push_back(tokens / seconds_since(start));
+        // In turn with the prompts: what else the machine does slows both alike.
+        peaks.push_back(library_gops(chunk));
+      }
       ++done_;
     }
     result_.kv_bytes = std::max(result_.kv_bytes, sequence->kv_bytes());
+    if (stage == Stage::kWarmUp) return;
     PrefillSpeed speed;
     speed.tokens = tokens;
     speed.tokens_per_s = mean_std(speeds);
     const double operations =
         prefill_operations(model_.checkpoint().config(), tokens, model_.prefill_chunk());
     speed.gops = operations / tokens * speed.tokens_per_s.mean / 1e9;
+    if (const double peak = mean_std(peaks).mean; peak > 0) {
+      speed.share = speed.gops / peak;
+      add_row(fmt::format("prefill {}: all linear layers", tokens), "GOPS", speed.gops, peak);
+    }
     result_.prefill.push_back(speed);
   }
 
-  void measure_decode() {
+  void measure_decode(Stage stage) {
     std::vector<std::unique_ptr<nn::Sequence>> sequences;
     for (int b = 0; b < options_.batch; ++b) {
       sequences.push_back(sequence_at_depth(options_.seed + static_cast<std::uint64_t>(b)));
     }
-    std::vector<double> speeds;
-    for (int i = 0; i <= options_.repeat; ++i) {
+    std::vector<double> speeds, peaks;
+    for (int i = 0; i < repeats(stage); ++i) {
       report("measuring decode");
       for (auto& sequence : sequences) sequence->truncate(options_.depth);
       std::vector<std::int32_t> ids =
           random_ids(options_.batch, vocab(), options_.seed + 2 + static_cast<std::uint64_t>(i));
       const auto start = Clock::now();
       for (int step = 0; step < options_.decode; ++step) decode_step(sequences, ids);
-      if (i > 0) speeds.push_back(options_.decode * options_.batch / seconds_since(start));
+      if (stage == Stage::kMeasure) {
+        speeds.push_back(options_.decode * options_.batch / seconds_since(start));
+        peaks.push_back(device::read_bandwidth_gb_s(model_.threads()));
+      }
       ++done_;
     }
     std::size_t kv = 0;
     for (const auto& sequence : sequences) kv += sequence->kv_bytes();
     result_.kv_bytes = std::max(result_.kv_bytes, kv);
+    if (stage == Stage::kWarmUp) return;
     result_.decode_tokens_per_s = mean_std(speeds);
+    result_.read_gb_per_s = mean_std(peaks).mean;
     // A batch reads shared weights once for all its rows, so only a single sequence has a plain
     // figure.
     if (options_.batch == 1) {
       result_.weight_gb_per_s = static_cast<double>(result_.weight_bytes_per_token) *
                                 result_.decode_tokens_per_s.mean / 1e9;
+      result_.decode_share = result_.weight_gb_per_s / result_.read_gb_per_s;
+      add_row("decode: all weights", "GB/s", result_.weight_gb_per_s, result_.read_gb_per_s);
     }
   }
 
@@ -169,29 +191,13 @@ class Bench {
     }
   }
 
-  /// The best the machine does on the same work: a plain read, and the library's own products.
-  void compare_with_machine() {
-    result_.peak_rss_bytes = peak_rss_bytes();  // what follows needs memory of its own
+  /// The device's kernels alone beside a plain read and the library's own products.
+  void measure_kernels() {
     report("measuring memory bandwidth");
     MachinePeaks peaks;
     peaks.read_gb_per_s = device::read_bandwidth_gb_s(model_.threads());
-    result_.read_gb_per_s = peaks.read_gb_per_s;
-    if (result_.weight_gb_per_s > 0) {
-      result_.decode_share = result_.weight_gb_per_s / result_.read_gb_per_s;
-      add_row("decode: all weights", "GB/s", result_.weight_gb_per_s, result_.read_gb_per_s);
-    }
-    std::map<std::array<std::int64_t, 3>, double> known;
-    peaks.gemm_gops = [&](const GemmShape& shape) {
-      const auto [entry, added] = known.try_emplace({shape.m, shape.n, shape.k}, 0.0);
-      if (added) entry->second = library_rate(shape);
-      return entry->second;
-    };
-    for (PrefillSpeed& speed : result_.prefill) {
-      const double peak = library_gops(std::min(speed.tokens, model_.prefill_chunk()), peaks);
-      if (peak == 0) continue;
-      speed.share = speed.gops / peak;
-      add_row(fmt::format("prefill {}: all linear layers", speed.tokens), "GOPS", speed.gops, peak);
-    }
+    if (result_.read_gb_per_s == 0) result_.read_gb_per_s = peaks.read_gb_per_s;
+    peaks.gemm_gops = [this](const GemmShape& shape) { return library_rate(shape); };
     if (result_.prefill.empty()) return;
     const int tokens = std::min(result_.prefill.back().tokens, model_.prefill_chunk());
     for (const GemmShape& shape : prefill_shapes(model_.checkpoint().config(), tokens)) {
@@ -218,12 +224,12 @@ class Bench {
   }
 
   /// Rate of the library over all products of a chunk, each at its own rate.
-  double library_gops(int tokens, const MachinePeaks& peaks) {
+  double library_gops(int tokens) {
     double operations = 0, seconds = 0;
     for (const GemmShape& shape : prefill_shapes(model_.checkpoint().config(), tokens)) {
       report("measuring the library's matrix products");
       cancel_.check();
-      const double gops = peaks.gemm_gops(shape);
+      const double gops = library_rate(shape);
       if (gops <= 0) return 0;
       operations += shape.operations();
       seconds += shape.operations() / (gops * 1e9);

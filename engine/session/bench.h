@@ -49,8 +49,8 @@ struct BenchResult {
 };
 
 /// Measures prefill and decode speed on random ids, greedy argmax in the loop as in generation, and
-/// what the machine reaches on plain reads and library GEMMs of the same shapes. Throws
-/// kInvalidArgument for sizes that do not fit the model's context.
+/// after each repeat what the machine reaches on plain reads and library GEMMs of the same shapes.
+/// Throws kInvalidArgument for sizes that do not fit the model's context.
 BenchResult bench(Model& model, const BenchOptions& options, const ProgressCallback& progress = {},
                   const CancelToken& cancel = {});
 
