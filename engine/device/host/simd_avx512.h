@@ -151,7 +151,7 @@ HAQ_INLINE void prefetch(const void* p) {
 
 inline constexpr const char* kIsaName = "avx512";
 inline constexpr bool kLaneGroups = false;
-inline constexpr int kTileRows = 4, kTileCols = 3, kVecCols = 4, kAttentionTile = 4;
+inline constexpr int kTileRows = 4, kTileCols = 3, kVecCols = 1, kAttentionTile = 4;
 
 }  // namespace
 }  // namespace haq::device::host
