@@ -105,8 +105,9 @@ class LayerPipeline {
 LayerOutput global_tensors(const TransformedCheckpoint& model);
 
 /// Tries no rotation and `seeds` rotations: each carries `sequences` through the model with
-/// `recipe`, and the mean KL divergence of the logits from the source's decides. First checks that
-/// each rotation leaves the float32 logits unchanged; one that does not is left out with a notice.
+/// `recipe`, and the mean KL divergence of the logits from the source's decides; none wins unless
+/// the gain is more than chance. First checks that each rotation leaves the float32 logits
+/// unchanged; one that does not is left out with a notice.
 struct RotationSearch {
   std::shared_ptr<const Rotation> best;  ///< null: none
   std::vector<RotationTrial> trials;

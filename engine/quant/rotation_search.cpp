@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,13 +15,16 @@ namespace haq::quant {
 namespace {
 
 /// Logits are compared at the last rows of each sequence, as many as fit in this memory.
-constexpr std::int64_t kMostRows = 64;
+constexpr std::int64_t kMostRows = 256;
 constexpr std::size_t kReferenceBytes = std::size_t{256} << 20;
 /// What a rotation may change in float32, through rounding the tensors that stay in 16 bits: the
 /// change of a row's logits relative to their spread (at the median row, since a token near a tie
 /// of two experts may change its expert), and equal first choices.
 constexpr double kMostChange = 0.03;
 constexpr double kLeastAgreement = 0.9;
+/// A rotation is taken when its gain over none exceeds this many standard errors of the paired
+/// differences: where there are no outliers to spread, trials differ by chance alone.
+constexpr double kClearGain = 2;
 
 /// log softmax of `logits`, in place.
 void normalize(std::span<float> logits) {
@@ -61,11 +65,26 @@ RowComparison compare(std::span<const float> reference, std::span<const float> r
 
 /// Differences of a model's logits from the source's, over all compared rows.
 struct Comparison {
-  double kld = 0;
-  double change = 0;  ///< of the median row
+  double kld = 0;            ///< mean
+  std::vector<double> klds;  ///< of each row
+  double change = 0;         ///< of the median row
   double agreement = 0;
   bool exact() const { return change <= kMostChange && agreement >= kLeastAgreement; }
 };
+
+/// Whether `b` is better than `a` by more than chance.
+bool clearly_better(const Comparison& a, const Comparison& b) {
+  const auto count = static_cast<double>(a.klds.size());
+  double sum = 0, square = 0;
+  for (std::size_t i = 0; i < a.klds.size(); ++i) {
+    const double gain = a.klds[i] - b.klds[i];
+    sum += gain;
+    square += gain * gain;
+  }
+  const double mean = sum / count;
+  const double variance = std::max(square / count - mean * mean, 0.0);
+  return mean > kClearGain * std::sqrt(variance / count);
+}
 
 class Searcher {
  public:
@@ -87,10 +106,10 @@ class Searcher {
     layers_total_ = static_cast<std::uint64_t>(passes) * layers();
     read_reference();
     RotationSearch search;
-    double least = 0;
+    std::optional<Comparison> none, best;
     if (allow_none) {
-      least = try_quantization(nullptr, "no rotation");
-      search.trials.push_back({false, 0, least});
+      none = try_quantization(nullptr, "no rotation");
+      search.trials.push_back({false, 0, none->kld});
     }
     for (const std::uint64_t seed : seeds) {
       const auto rotation = std::make_shared<const Rotation>(source_->config(), seed);
@@ -104,14 +123,13 @@ class Searcher {
             seed, exact.change, 100 * (1 - exact.agreement)));
         continue;
       }
-      const double kld = try_quantization(rotation, name);
-      search.trials.push_back({true, seed, kld});
-      const bool first = !allow_none && search.best == nullptr;
-      if (first || kld < least) {
-        least = kld;
-        search.best = rotation;
-      }
+      Comparison trial = try_quantization(rotation, name);
+      search.trials.push_back({true, seed, trial.kld});
+      if (best && trial.kld >= best->kld) continue;
+      best = std::move(trial);
+      search.best = rotation;
     }
+    if (none && best && !clearly_better(*none, *best)) search.best = nullptr;
     return search;
   }
 
@@ -178,6 +196,7 @@ class Searcher {
       next += results.size();
       for (const RowComparison& result : results) {
         sum.kld += result.kld;
+        sum.klds.push_back(result.kld);
         changes.push_back(result.change);
         sum.agreement += result.same_first ? 1 : 0;
       }
@@ -197,13 +216,12 @@ class Searcher {
                                   [&](LayerPipeline& pipeline) { pipeline.pass_layer(cancel_); });
   }
 
-  double try_quantization(const std::shared_ptr<const Rotation>& rotation,
-                          const std::string& name) {
+  Comparison try_quantization(const std::shared_ptr<const Rotation>& rotation,
+                              const std::string& name) {
     const auto model = std::make_shared<TransformedCheckpoint>(source_, rotation);
-    return compare_with_reference(
-               model, "trying " + name,
-               [&](LayerPipeline& pipeline) { pipeline.quantize_layer(recipe_, {}, cancel_); })
-        .kld;
+    return compare_with_reference(model, "trying " + name, [&](LayerPipeline& pipeline) {
+      pipeline.quantize_layer(recipe_, {}, cancel_);
+    });
   }
 
   std::shared_ptr<const model::Checkpoint> source_;

@@ -21,43 +21,7 @@ using test::PipelineRun;
 using test::RunSettings;
 using test::Sequences;
 using test::TensorFile;
-using test::TestTensor;
 using testing::HasSubstr;
-
-void change(TensorFile& tensors, const std::string& name,
-            const std::function<void(std::vector<float>&)>& edit) {
-  TestTensor& tensor = tensors.at(name);
-  std::vector<float> values = tensor.floats();
-  edit(values);
-  tensor = test::make_f32(tensor.shape, values);
-}
-
-/// Multiplies channel `channel` of an input by `factor` without changing what the network computes.
-void plant(TensorFile& tensors, const std::string& norm, const std::vector<std::string>& readers,
-           std::size_t channel, float factor) {
-  change(tensors, norm, [&](std::vector<float>& values) { values[channel] *= factor; });
-  for (const std::string& reader : readers) {
-    const auto columns = static_cast<std::size_t>(tensors.at(reader).shape[1]);
-    change(tensors, reader, [&](std::vector<float>& values) {
-      for (std::size_t i = channel; i < values.size(); i += columns) values[i] /= factor;
-    });
-  }
-}
-
-/// Channels of every norm 50 times as large as they were.
-void plant_outliers(nlohmann::json&, TensorFile& tensors) {
-  for (int layer = 0; layer < 3; ++layer) {
-    const std::string base = "model.layers." + std::to_string(layer) + ".";
-    for (const std::size_t channel : {3U, 40U}) {
-      plant(tensors, base + "input_layernorm.weight",
-            {base + "self_attn.q_proj.weight", base + "self_attn.k_proj.weight",
-             base + "self_attn.v_proj.weight"},
-            channel, 50);
-      plant(tensors, base + "post_attention_layernorm.weight",
-            {base + "mlp.gate_proj.weight", base + "mlp.up_proj.weight"}, channel, 50);
-    }
-  }
-}
 
 double error_of_readers(const PipelineRun& run, double ModuleReport::*error) {
   double sum = 0;
@@ -71,7 +35,7 @@ double error_of_readers(const PipelineRun& run, double ModuleReport::*error) {
 }
 
 TEST(PipelineOutliers, SmoothingAndRotationRepairWhatPlainRoundingLoses) {
-  const EditedModel model("llama", plant_outliers);
+  const EditedModel model("llama", test::plant_outliers);
   const auto source = model.checkpoint();
   const Sequences sequences = test::random_sequences(source->config(), 6, 40);
   const LayerRecipe haq = LayerRecipe::of(Method::kHaq, source->config());
@@ -107,8 +71,8 @@ class PipelineFaults : public testing::Test {
   static Error failure_of(const std::string& model, const std::string& tensor, float value,
                           Method method) {
     const EditedModel edited(model, [&](nlohmann::json&, TensorFile& tensors) {
-      change(tensors, tensor,
-             [&](std::vector<float>& values) { values[values.size() / 2] = value; });
+      test::change(tensors, tensor,
+                   [&](std::vector<float>& values) { values[values.size() / 2] = value; });
     });
     const auto source = edited.checkpoint();
     try {

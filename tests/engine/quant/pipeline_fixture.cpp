@@ -33,7 +33,41 @@ PipelineRun run(const std::shared_ptr<const model::Checkpoint>& source, const Se
   return result;
 }
 
+/// Multiplies channel `channel` of an input by `factor` without changing what the network computes.
+void plant(TensorFile& tensors, const std::string& norm, const std::vector<std::string>& readers,
+           std::size_t channel, float factor) {
+  change(tensors, norm, [&](std::vector<float>& values) { values[channel] *= factor; });
+  for (const std::string& reader : readers) {
+    const auto columns = static_cast<std::size_t>(tensors.at(reader).shape[1]);
+    change(tensors, reader, [&](std::vector<float>& values) {
+      for (std::size_t i = channel; i < values.size(); i += columns) values[i] /= factor;
+    });
+  }
+}
+
 }  // namespace
+
+void change(TensorFile& tensors, const std::string& name,
+            const std::function<void(std::vector<float>&)>& edit) {
+  TestTensor& tensor = tensors.at(name);
+  std::vector<float> values = tensor.floats();
+  edit(values);
+  tensor = test::make_f32(tensor.shape, values);
+}
+
+void plant_outliers(nlohmann::json&, TensorFile& tensors) {
+  for (int layer = 0; layer < 3; ++layer) {
+    const std::string base = "model.layers." + std::to_string(layer) + ".";
+    for (const std::size_t channel : {3U, 40U}) {
+      plant(tensors, base + "input_layernorm.weight",
+            {base + "self_attn.q_proj.weight", base + "self_attn.k_proj.weight",
+             base + "self_attn.v_proj.weight"},
+            channel, 50);
+      plant(tensors, base + "post_attention_layernorm.weight",
+            {base + "mlp.gate_proj.weight", base + "mlp.up_proj.weight"}, channel, 50);
+    }
+  }
+}
 
 Sequences random_sequences(const model::ModelConfig& config, int count, std::int64_t length,
                            std::uint64_t seed) {

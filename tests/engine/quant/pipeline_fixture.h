@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/quant/layer_pipeline.h"
+#include "tests/support/tensor_file.h"
 
 namespace haq::test {
 
@@ -15,6 +18,12 @@ using Sequences = std::vector<std::vector<std::int32_t>>;
 /// Seeded ids; lengths differ by one or two from `length`.
 Sequences random_sequences(const model::ModelConfig& config, int count, std::int64_t length,
                            std::uint64_t seed = 1);
+
+/// Changes the values of a float32 tensor.
+void change(TensorFile& tensors, const std::string& name,
+            const std::function<void(std::vector<float>&)>& edit);
+/// For the llama model: two channels of every norm 50 times as large, what reads them made up for.
+void plant_outliers(nlohmann::json& config, TensorFile& tensors);
 
 struct RunSettings {
   int threads = 2;
