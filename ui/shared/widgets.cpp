@@ -255,7 +255,12 @@ EmptyState::EmptyState(Icon which, const QString& title, const QString& text, QW
     label->setWordWrap(true);
     label->setMaximumWidth(kReadableWidth);
     label->setMinimumWidth(std::min(kReadableWidth, 280));
-    column->addWidget(label, 0, Qt::AlignHCenter);
+    // Not by an alignment: a layout would take the height of the text at the whole page's width.
+    auto* row = new QHBoxLayout;
+    row->addStretch(1);
+    row->addWidget(label, kReadableWidth);
+    row->addStretch(1);
+    column->addLayout(row);
   }
   m_buttons->setSpacing(space::kS);
   m_buttons->setAlignment(Qt::AlignHCenter);

@@ -70,7 +70,12 @@ void RailButton::paintEvent(QPaintEvent*) {
   const int top = card.top() + (card.height() - side - textHeight - 2) / 2;
   paintIcon(painter, m_icon, QRectF(rect().center().x() - side / 2.0 + 0.5, top, side, side),
             color);
-  painter.setFont(font);
+  // Where the window gives the rail less than it asks for, the word shrinks rather than being cut.
+  QFont label = font;
+  while (QFontMetrics(label).horizontalAdvance(text()) > width() - 2 && label.pointSizeF() > 6) {
+    label.setPointSizeF(label.pointSizeF() - 0.5);
+  }
+  painter.setFont(label);
   painter.setPen(color);
   painter.drawText(QRect(0, top + side + 2, width(), textHeight), Qt::AlignCenter, text());
 }
