@@ -35,6 +35,7 @@ ChartFrame::ChartFrame(const QString& title, QWidget* chart, QAbstractItemModel*
   chart->setAccessibleName(title);
   m_table->setModel(table);
   m_table->setStretchedColumn(-1);
+  m_table->setShownRows(2);
   m_table->verticalHeader()->setVisible(true);
   m_stack->addWidget(chart);
   m_stack->addWidget(m_table);

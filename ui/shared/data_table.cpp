@@ -82,6 +82,10 @@ void DataTable::setShownRows(int least) {
   restyle();
 }
 
+QSize DataTable::sizeHint() const {
+  return {256, minimumHeight()};
+}
+
 void DataTable::restyle() {
   const int row = QFontMetrics(Theme::instance().font(FontRole::kBody)).height() + space::kM;
   verticalHeader()->setDefaultSectionSize(row);

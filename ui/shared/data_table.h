@@ -17,6 +17,7 @@ class DataTable : public QTableView {
   void setStretchedColumn(int column);
   /// Rows that stay visible however small the window is.
   void setShownRows(int least);
+  QSize sizeHint() const override;
 
  protected:
   void keyPressEvent(QKeyEvent* event) override;

@@ -403,7 +403,7 @@ bool HeatmapView::event(QEvent* event) {
 
 QSize HeatmapView::sizeHint() const {
   const int scale = Theme::instance().scaled(18);
-  return {560, std::max(4, rows()) * std::min(scale, 18) + Theme::instance().scaled(48)};
+  return {560, std::clamp(rows(), 4, 24) * std::min(scale, 18) + Theme::instance().scaled(48)};
 }
 
 QSize HeatmapView::minimumSizeHint() const {

@@ -95,7 +95,7 @@ void LinePlot::setLogarithmic(bool logarithmic) {
   } else {
     auto ticker = QSharedPointer<FormattedTicker<QCPAxisTicker>>::create();
     ticker->format = m_impl->format;
-    ticker->setTickCount(4);
+    ticker->setTickCount(3);
     axis->setTicker(ticker);
   }
 }
@@ -186,7 +186,7 @@ void LinePlot::changeEvent(QEvent* event) {
 }
 
 QSize LinePlot::sizeHint() const {
-  return {360, 200};
+  return {360, Theme::instance().scaled(130)};
 }
 
 QSize LinePlot::minimumSizeHint() const {
