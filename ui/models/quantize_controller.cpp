@@ -104,7 +104,11 @@ void QuantizeController::start(const QuantizeOrder& order, int threads, quant::R
     };
     try {
       const auto report = std::make_shared<const quant::Report>(run(job, events, cancel, pause));
-      post([this, report] { Q_EMIT finished(report); });
+      post([this, report] {
+        m_facts.share = 1;
+        Q_EMIT advanced();
+        Q_EMIT finished(report);
+      });
     } catch (const Error& error) {
       fail(QString::fromUtf8(error.what()), QString::fromStdString(error.hint()),
            error.code() == ErrorCode::kCancelled);

@@ -45,8 +45,8 @@ void addQuality(std::vector<Figure>& figures, const quant::Report& report) {
     return;
   }
   const quant::QualityReport& q = *report.quality;
-  figures.push_back({tr("Perplexity, 16 bit"), help, format::number(q.ppl_before), q.ppl_before});
-  figures.push_back({tr("Perplexity, 8 bit"), help, format::number(q.ppl_after), q.ppl_after});
+  figures.push_back({tr("Perplexity, 16 bit"), help, precise(q.ppl_before), q.ppl_before});
+  figures.push_back({tr("Perplexity, 8 bit"), help, precise(q.ppl_after), q.ppl_after});
   figures.push_back({tr("Perplexity change"),
                      tr("Ratio of the perplexities less one, with its paired 95 % interval"),
                      change(q.ppl_ratio) + interval(q.ppl_ratio_low, q.ppl_ratio_high, &change),
@@ -60,6 +60,10 @@ void addQuality(std::vector<Figure>& figures, const quant::Report& report) {
 }
 
 }  // namespace
+
+QString precise(double value) {
+  return std::isfinite(value) ? QString::number(value, 'g', 5) : format::unknown();
+}
 
 std::vector<Figure> runFigures(const quant::Report& report) {
   std::vector<Figure> figures;

@@ -20,6 +20,9 @@ struct Figure {
 /// sizes, errors, settings. Intervals are written out; what was not measured is a dash.
 std::vector<Figure> runFigures(const quant::Report& report);
 
+/// Five significant figures, for values whose difference matters.
+QString precise(double value);
+
 /// One sentence: what the quantization cost.
 QString runVerdict(const quant::Report& report);
 

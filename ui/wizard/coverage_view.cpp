@@ -199,7 +199,7 @@ bool CoverageView::event(QEvent* event) {
 }
 
 QSize CoverageView::sizeHint() const {
-  return {420, 150};
+  return {420, std::max(120, minimumSizeHint().height())};
 }
 
 QSize CoverageView::minimumSizeHint() const {

@@ -49,11 +49,7 @@ DataStep::DataStep(WizardContext& context, QWidget* parent)
   column()->addWidget(makeFiles());
   m_problem = new Banner;
   column()->addWidget(m_problem);
-  auto* row = new QHBoxLayout;
-  row->setSpacing(space::kM);
-  row->addWidget(makeAmounts(), 1);
-  row->addWidget(makeEvaluation(), 1);
-  column()->addLayout(row);
+  column()->addWidget(new Columns({makeAmounts(), makeEvaluation()}, 320));
   column()->addStretch(1);
   m_delay.setSingleShot(true);
   m_delay.setInterval(kDelayMs);
@@ -107,6 +103,7 @@ QWidget* DataStep::makeAmounts() {
   auto* form = new QFormLayout(card);
   form->setContentsMargins(space::kM, space::kM, space::kM, space::kM);
   form->setHorizontalSpacing(space::kL);
+  form->setLabelAlignment(Qt::AlignLeft | Qt::AlignVCenter);
   form->setVerticalSpacing(space::kS);
   const auto box = [&](const QString& name, int low, int high, int step, const QString& unit,
                        const QString& help, int QuantizeOrder::*field) {
@@ -163,6 +160,7 @@ QWidget* DataStep::makeEvaluation() {
   list->addLayout(row);
   auto* form = new QFormLayout;
   form->setHorizontalSpacing(space::kL);
+  form->setLabelAlignment(Qt::AlignLeft | Qt::AlignVCenter);
   m_evalTokens = new QSpinBox;
   m_evalTokens->setRange(0, 1 << 30);
   m_evalTokens->setSingleStep(1024);

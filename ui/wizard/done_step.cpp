@@ -134,7 +134,7 @@ void DoneStep::setReport(const std::shared_ptr<const quant::Report>& report,
   }
   static_cast<CardView*>(m_card)->showCard(withoutFrontMatter(card));
   m_sides->setModels({source, QString::fromStdString(report->model_name), {}, {}, false},
-                     {m_target, QStringLiteral("W8A8"), {}, {}, false});
+                     {m_target, QFileInfo(m_target).fileName(), {}, {}, false});
 }
 
 }  // namespace haq::ui

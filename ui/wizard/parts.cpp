@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/wizard/parts.h"
 
+#include <QGridLayout>
 #include <QHBoxLayout>
 #include <QPainter>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace haq::ui {
 
@@ -24,6 +26,7 @@ StepPage::StepPage(const QString& question, const QString& sentence, QWidget* pa
   scroll->setWidgetResizable(true);
   scroll->setWidget(content);
   scroll->setFocusPolicy(Qt::NoFocus);
+  scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
   content->setAutoFillBackground(false);
   scroll->viewport()->setAutoFillBackground(false);
   outer->addWidget(scroll);
@@ -82,7 +85,8 @@ void CheckLine::paintEvent(QPaintEvent*) {
   const Theme& theme = Theme::instance();
   QPainter painter(this);
   const int side = theme.scaled(kMarkSide);
-  const QRectF square(0, 2, side, side);
+  const int line = QFontMetrics(theme.font(FontRole::kBody)).height() + 2;
+  const QRectF square(0, (line - side) / 2.0, side, side);
   switch (m_mark) {
     case Mark::kGood:
       paintIcon(painter, Icon::kCheck, square, theme.color(Role::kHit));
@@ -119,6 +123,38 @@ void FigureTile::set(const QString& value, const QString& note, const QString& h
   m_note->setText(note);
   setToolTip(help);
   setAccessibleName(QStringLiteral("%1: %2 %3").arg(m_name->text(), value, note).trimmed());
+}
+
+Columns::Columns(const QVector<QWidget*>& widgets, int least, QWidget* parent)
+    : QWidget(parent), m_widgets(widgets), m_least(least), m_grid(new QGridLayout(this)) {
+  m_grid->setContentsMargins(0, 0, 0, 0);
+  m_grid->setSpacing(space::kS);
+  for (QWidget* widget : widgets) widget->setParent(this);
+  arrange();
+  connect(&Theme::instance(), &Theme::changed, this, &Columns::arrange);
+}
+
+void Columns::arrange() {
+  const int column = Theme::instance().scaled(m_least) + space::kS;
+  const int across =
+      std::clamp((width() + space::kS) / column, 1, static_cast<int>(m_widgets.size()));
+  if (across == m_across) return;
+  for (int at = 0; at < m_across; ++at) m_grid->setColumnStretch(at, 0);
+  m_across = across;
+  for (int index = 0; index < m_widgets.size(); ++index) {
+    m_grid->removeWidget(m_widgets[index]);
+    m_grid->addWidget(m_widgets[index], index / across, index % across);
+  }
+  for (int at = 0; at < across; ++at) m_grid->setColumnStretch(at, 1);
+}
+
+QSize Columns::minimumSizeHint() const {
+  return {std::min(Theme::instance().scaled(m_least), 320), m_grid->minimumSize().height()};
+}
+
+void Columns::resizeEvent(QResizeEvent* event) {
+  QWidget::resizeEvent(event);
+  arrange();
 }
 
 Fold::Fold(const QString& title, QWidget* content, QWidget* parent)

@@ -3,6 +3,7 @@
 
 #include "ui/shared/widgets.h"
 
+class QGridLayout;
 class QVBoxLayout;
 
 namespace haq::ui {
@@ -52,6 +53,25 @@ class FigureTile : public Card {
   TextLabel* m_name;
   TextLabel* m_value;
   TextLabel* m_note;
+};
+
+/// Widgets beside each other in columns of one width, as many as fit.
+class Columns : public QWidget {
+  Q_OBJECT
+ public:
+  /// `least`: width of a column at normal text size, in pixels.
+  Columns(const QVector<QWidget*>& widgets, int least, QWidget* parent = nullptr);
+  QSize minimumSizeHint() const override;
+
+ protected:
+  void resizeEvent(QResizeEvent* event) override;
+
+ private:
+  void arrange();
+  QVector<QWidget*> m_widgets;
+  int m_least;
+  int m_across = 0;
+  QGridLayout* m_grid;
 };
 
 /// Advanced options under a line that opens and closes them.

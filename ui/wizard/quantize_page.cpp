@@ -69,7 +69,8 @@ QuantizePage::QuantizePage(EngineController& engine, ModelCatalog& catalog, Chat
     m_stack->addWidget(page);
   }
   column->addWidget(m_stack, 1);
-  column->addWidget(makeFoot());
+  m_foot = makeFoot();
+  column->addWidget(m_foot);
   makeActions();
 
   connect(m_steps, &StepList::chosen, this, &QuantizePage::showStep);
@@ -120,9 +121,13 @@ void QuantizePage::connectRun() {
 }
 
 QWidget* QuantizePage::makeFoot() {
-  auto* foot = new Card(nullptr, Role::kWindow);
-  auto* row = new QHBoxLayout(foot);
-  row->setContentsMargins(space::kL, space::kS, space::kL, space::kS);
+  auto* foot = new QWidget;
+  auto* around = new QHBoxLayout(foot);
+  around->setContentsMargins(space::kL, 0, space::kL, space::kM);
+  auto* card = new Card;
+  around->addWidget(card);
+  auto* row = new QHBoxLayout(card);
+  row->setContentsMargins(space::kM, space::kS, space::kS, space::kS);
   row->setSpacing(space::kS);
   m_command = new ElidedLabel(FontRole::kMono, Role::kMuted);
   row->addWidget(m_command, 1);
@@ -393,8 +398,9 @@ void QuantizePage::refreshSummaries() {
   QString running;
   if (m_run->busy()) {
     running = format::percent(m_run->facts().share);
-    if (m_run->state() == State::kPaused) running = tr("paused at %1").arg(running);
-    if (const auto left = m_run->secondsLeft()) {
+    if (m_run->state() == State::kPaused) {
+      running = tr("paused at %1").arg(running);
+    } else if (const auto left = m_run->secondsLeft()) {
       running += tr(", %1 left").arg(format::duration(*left));
     }
   } else if (m_everRan) {
@@ -432,7 +438,7 @@ void QuantizePage::refresh() {
                   : m_canContinue ? tr("Continue quantizing")
                                   : tr("Start quantizing"));
   m_next->setEnabled(canGoNext());
-  m_command->parentWidget()->setVisible(inSteps);
+  m_foot->setVisible(inSteps);
   m_nextAction->setEnabled(canGoNext());
   m_backAction->setEnabled(step() != 0);
   const bool running = m_run->state() == State::kRunning || m_run->state() == State::kPaused;

@@ -102,6 +102,7 @@ class QuantizePage : public QWidget {
   DoneStep* m_done = nullptr;
   RunsView* m_runs = nullptr;
   Banner* m_unfinished = nullptr;
+  QWidget* m_foot = nullptr;
   ElidedLabel* m_command = nullptr;
   QPushButton* m_back = nullptr;
   QPushButton* m_next = nullptr;

@@ -2,8 +2,8 @@
 #include "ui/wizard/review_step.h"
 
 #include <QComboBox>
-#include <QGridLayout>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "ui/shared/chart_frame.h"
 #include "ui/shared/data_table.h"
@@ -86,14 +86,8 @@ ReviewStep::ReviewStep(QWidget* parent) : StepPage(tr("What was lost, and where"
   figures->setModel(&m_figures);
   figures->setStretchedColumn(1);
   figures->setShownRows(8);
-  auto* grid = new QGridLayout;
-  grid->setSpacing(space::kM);
-  grid->addWidget(curveFrame, 0, 0);
-  grid->addWidget(m_coverageFrame, 1, 0);
-  grid->addWidget(tableCard(tr("All figures"), figures), 0, 1, 2, 1);
-  grid->setColumnStretch(0, 1);
-  grid->setColumnStretch(1, 1);
-  column()->addLayout(grid);
+  column()->addWidget(new Columns({curveFrame, m_coverageFrame}, 300));
+  column()->addWidget(tableCard(tr("All figures"), figures));
 
   m_ablationTable = new DataTable(tr("What each part contributes"));
   m_ablationTable->setModel(&m_ablation);
@@ -104,26 +98,19 @@ ReviewStep::ReviewStep(QWidget* parent) : StepPage(tr("What was lost, and where"
 }
 
 QWidget* ReviewStep::makeTiles() {
-  auto* row = new QWidget;
-  auto* list = new QHBoxLayout(row);
-  list->setContentsMargins(0, 0, 0, 0);
-  list->setSpacing(space::kS);
   m_perplexity = new FigureTile(tr("Perplexity"));
   m_divergence = new FigureTile(tr("KL divergence"));
   m_agreement = new FigureTile(tr("Same top token"));
   m_size = new FigureTile(tr("Size"));
   m_time = new FigureTile(tr("Time"));
-  for (FigureTile* tile : {m_perplexity, m_divergence, m_agreement, m_size, m_time}) {
-    list->addWidget(tile, 1);
-  }
-  return row;
+  return new Columns({m_perplexity, m_divergence, m_agreement, m_size, m_time}, 150);
 }
 
 void ReviewStep::fillTiles() {
   const quant::Report& report = *m_report;
   if (report.quality) {
     const quant::QualityReport& q = *report.quality;
-    QString range = tr("%1 to %2").arg(format::number(q.ppl_before), format::number(q.ppl_after));
+    QString range = tr("%1 to %2").arg(precise(q.ppl_before), precise(q.ppl_after));
     if (q.ppl_ratio_low && q.ppl_ratio_high) {
       range += tr("; 95 %: %1 … %2")
                    .arg(signedPercent(*q.ppl_ratio_low - 1), signedPercent(*q.ppl_ratio_high - 1));
@@ -188,7 +175,11 @@ void ReviewStep::setReport(const std::shared_ptr<const quant::Report>& report) {
                                            : tr("worst: %1, %2")
                                                  .arg(QString::fromStdString(worst->name),
                                                       format::percent(worst->error_final)));
-  const QString warning = m_coverage.warning();
+  // The run itself may have said it already.
+  const bool said =
+      std::any_of(report->notices.begin(), report->notices.end(),
+                  [](const auto& notice) { return notice.find("experts") != std::string::npos; });
+  const QString warning = said ? QString() : m_coverage.warning();
   warning.isEmpty()
       ? m_warning->hide()
       : m_warning->show(Banner::Kind::kWarning, warning,
@@ -198,7 +189,7 @@ void ReviewStep::setReport(const std::shared_ptr<const quant::Report>& report) {
   } else {
     QStringList lines;
     for (const std::string& notice : report->notices) lines << QString::fromStdString(notice);
-    m_notices->show(Banner::Kind::kInfo, lines.first(), lines.mid(1).join(QLatin1Char('\n')));
+    m_notices->show(Banner::Kind::kWarning, lines.first(), lines.mid(1).join(QLatin1Char('\n')));
   }
 }
 

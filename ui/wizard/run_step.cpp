@@ -76,19 +76,15 @@ RunStep::RunStep(WizardContext& context, QWidget* parent)
   m_heatmapFrame = new ChartFrame(tr("Remaining error"), m_heatmap, &context.run.errors());
   column()->addWidget(m_heatmapFrame, 5);
 
-  auto* row = new QHBoxLayout;
-  row->setSpacing(space::kM);
   m_curve = new LinePlot;
   m_curve->setAxes(tr("layer"), {});
   m_curve->setFormatY(&format::percent);
   m_curveFrame = new ChartFrame(tr("Error by layer"), m_curve, &context.run.layerErrors());
   m_curveFrame->setNote(tr("mean over modules, share of the output's energy"));
-  row->addWidget(m_curveFrame, 1);
   auto* coverage = new CoverageView(&context.run.coverage());
   m_coverageFrame = new ChartFrame(tr("Tokens by expert"), coverage, &context.run.coverage());
   m_coverageFrame->setNote(tr("dotted: an even split"));
-  row->addWidget(m_coverageFrame, 1);
-  column()->addLayout(row, 4);
+  column()->addWidget(new Columns({m_curveFrame, m_coverageFrame}, 300), 4);
 
   connect(&context.run, &QuantizeController::advanced, this, [this] {
     if (isVisible()) refresh();
@@ -151,9 +147,7 @@ void RunStep::refresh() {
   QuantizeController& run = m_context.run;
   const QuantizeFacts& facts = run.facts();
   QString stage = facts.stage;
-  if (facts.layers > 0 && facts.layer >= 0 && facts.layersDone < facts.layers) {
-    stage = tr("Layer %1 of %2: %3").arg(facts.layer + 1).arg(facts.layers).arg(facts.stage);
-  }
+  if (!stage.isEmpty()) stage[0] = stage[0].toUpper();
   if (run.state() == State::kPaused) stage = tr("Paused. %1").arg(stage);
   if (run.state() == State::kStopping) stage = tr("Stopping after this module …");
   if (!run.busy()) stage = facts.share >= 1 ? tr("Done") : tr("Not running");

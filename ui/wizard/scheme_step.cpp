@@ -55,6 +55,8 @@ SchemeStep::SchemeStep(WizardContext& context, QWidget* parent)
   form->setSpacing(space::kS);
   auto* fields = new QFormLayout;
   fields->setHorizontalSpacing(space::kL);
+  fields->setLabelAlignment(Qt::AlignLeft | Qt::AlignVCenter);
+  fields->setFieldGrowthPolicy(QFormLayout::FieldsStayAtSizeHint);
   m_rotation = new QComboBox;
   m_rotation->addItem(tr("Automatic: only if it helps"), QStringLiteral("auto"));
   m_rotation->addItem(tr("Always"), QStringLiteral("on"));
