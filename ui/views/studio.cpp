@@ -12,6 +12,7 @@
 #include "ui/views/models_page.h"
 #include "ui/views/settings_page.h"
 #include "ui/views/tour.h"
+#include "ui/wizard/quantize_page.h"
 
 namespace haq::ui {
 
@@ -79,6 +80,7 @@ Studio::Studio(const QString& settingsFile, const QString& database)
       m_window(std::make_unique<MainWindow>(*m_engine, *m_settings, *m_catalog)) {
   m_chatPage = new ChatPage(*m_engine, *m_chats, *m_settings);
   m_modelsPage = new ModelsPage(*m_engine, *m_settings, *m_catalog);
+  m_quantizePage = new QuantizePage(*m_engine, *m_catalog, *m_chats, *m_settings);
   const QString store =
       m_chats->isTemporary() ? QApplication::tr("temporary, gone at the end") : database;
   m_settingsPage = new SettingsPage(*m_settings, {{QApplication::tr("Conversations"), store},
@@ -86,10 +88,18 @@ Studio::Studio(const QString& settingsFile, const QString& database)
   m_window->addPage(QStringLiteral("chat"), QApplication::tr("Chat"), Icon::kChat, m_chatPage);
   m_window->addPage(QStringLiteral("models"), QApplication::tr("Models"), Icon::kModels,
                     m_modelsPage);
+  m_window->addPage(QStringLiteral("quantize"), QApplication::tr("Quantize"), Icon::kQuantize,
+                    m_quantizePage);
   m_window->addPage(QStringLiteral("settings"), QApplication::tr("Settings"), Icon::kSettings,
                     m_settingsPage, true);
   QObject::connect(m_modelsPage, &ModelsPage::loadRequested, m_window.get(),
                    &MainWindow::loadModel);
+  QObject::connect(m_quantizePage, &QuantizePage::chatAsked, m_window.get(),
+                   [this](const QString& folder) {
+                     m_window->loadModel(folder);
+                     m_chatPage->newConversation();
+                     m_window->showPage(QStringLiteral("chat"));
+                   });
   QObject::connect(m_chatPage, &ChatPage::modelsAsked, m_window.get(),
                    [this] { m_window->showPage(QStringLiteral("models")); });
   QObject::connect(m_chats.get(), &ChatService::failed, m_window.get(),

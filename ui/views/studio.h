@@ -15,6 +15,7 @@ namespace haq::ui {
 
 class ChatPage;
 class ModelsPage;
+class QuantizePage;
 class SettingsPage;
 
 /// Everything the program consists of, put together: settings, engine, store, window and pages.
@@ -32,6 +33,7 @@ class Studio {
   MainWindow& window() { return *m_window; }
   ChatPage& chatPage() { return *m_chatPage; }
   ModelsPage& modelsPage() { return *m_modelsPage; }
+  QuantizePage& quantizePage() { return *m_quantizePage; }
   SettingsPage& settingsPage() { return *m_settingsPage; }
 
   /// Shows the window; once its first frame is on the screen the model is loaded and the model
@@ -46,6 +48,7 @@ class Studio {
   std::unique_ptr<MainWindow> m_window;  ///< owns the pages
   ChatPage* m_chatPage = nullptr;
   ModelsPage* m_modelsPage = nullptr;
+  QuantizePage* m_quantizePage = nullptr;
   SettingsPage* m_settingsPage = nullptr;
 };
 

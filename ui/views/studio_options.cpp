@@ -9,7 +9,7 @@ namespace haq::ui {
 namespace {
 
 const QStringList kPages{QStringLiteral("chat"), QStringLiteral("models"),
-                         QStringLiteral("settings")};
+                         QStringLiteral("quantize"), QStringLiteral("settings")};
 
 StudioArguments leave(int code, const QString& message) {
   StudioArguments result;
@@ -29,7 +29,8 @@ StudioArguments parseStudioArguments(const QStringList& arguments) {
   QCommandLineParser parser;
   parser.setSingleDashWordOptionMode(QCommandLineParser::ParseAsLongOptions);
   parser.setApplicationDescription(QStringLiteral(
-      "Runs Mixture-of-Experts language models on this computer: a chat with a local model.\n\n"
+      "Runs Mixture-of-Experts language models on this computer: a chat with a local model, and a "
+      "wizard that makes an 8-bit model of a 16-bit one.\n\n"
       "Example: haq-studio --model ~/models/OLMoE-1B-7B --page chat"));
   const QCommandLineOption help({QStringLiteral("h"), QStringLiteral("help")},
                                 QStringLiteral("Shows this text."));

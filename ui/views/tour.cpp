@@ -5,8 +5,6 @@
 #include <QDialog>
 #include <QDir>
 #include <QElapsedTimer>
-#include <QEventLoop>
-#include <QKeyEvent>
 #include <QLineEdit>
 #include <QListView>
 #include <QPainter>
@@ -33,56 +31,21 @@
 #include "ui/views/settings_page.h"
 #include "ui/views/status_strip.h"
 #include "ui/views/studio.h"
+#include "ui/views/tour_tools.h"
+#include "ui/views/wizard_tour.h"
+#include "ui/wizard/quantize_page.h"
 
 namespace haq::ui {
+
+using namespace tour;
 
 namespace {
 
 constexpr QSize kWindow{1280, 720};
-constexpr int kSettleMs = 120;
-constexpr int kLoadMs = 120'000;
-constexpr int kAnswerMs = 120'000;
-constexpr int kShortMs = 10'000;
-
-/// What a step found wrong.
-struct Wrong {
-  QString why;
-};
-
-void require(bool holds, const QString& why) {
-  if (!holds) throw Wrong{why};
-}
-
-void spin(int milliseconds) {
-  QEventLoop loop;
-  QTimer::singleShot(milliseconds, &loop, &QEventLoop::quit);
-  loop.exec();
-}
-
-void await(const std::function<bool()>& done, int milliseconds, const QString& what) {
-  QElapsedTimer clock;
-  clock.start();
-  while (!done()) {
-    require(clock.elapsed() < milliseconds, what);
-    spin(5);
-  }
-}
-
-void pressKey(QWidget* target, int key, const QString& text = {}) {
-  QKeyEvent down(QEvent::KeyPress, key, Qt::NoModifier, text);
-  QCoreApplication::sendEvent(target, &down);
-  QKeyEvent up(QEvent::KeyRelease, key, Qt::NoModifier, text);
-  QCoreApplication::sendEvent(target, &up);
-}
-
-void typeText(QWidget* target, const QString& text) {
-  for (const QChar letter : text) pressKey(target, letter.toUpper().unicode(), letter);
-}
-
 class Tour {
  public:
   Tour(Studio& studio, const QString& folder)
-      : m_studio(studio), m_window(studio.window()), m_folder(folder) {}
+      : m_studio(studio), m_window(studio.window()), m_folder(folder), m_wizard(studio) {}
 
   int run();
 
@@ -100,6 +63,7 @@ class Tour {
   QString sideSheet();
   QString search();
   QString models();
+  void quantize();
   QString settings();
   QString palette();
   QString keys();
@@ -111,6 +75,7 @@ class Tour {
   Studio& m_studio;
   MainWindow& m_window;
   QString m_folder;
+  WizardTour m_wizard;
   LoopWatchdog m_watchdog;
   int m_number = 0;
   int m_failures = 0;
@@ -317,6 +282,28 @@ QString Tour::models() {
       bar.plan().verdict());
 }
 
+void Tour::quantize() {
+  const auto at = [this](const char* name, QString (WizardTour::*act)()) {
+    step(QStringLiteral("quantize-") + QString::fromLatin1(name),
+         [this, act] { return (m_wizard.*act)(); });
+  };
+  at("empty", &WizardTour::empty);
+  at("source", &WizardTour::source);
+  at("method", &WizardTour::method);
+  at("text", &WizardTour::text);
+  at("running", &WizardTour::running);
+  at("review", &WizardTour::review);
+  at("done", &WizardTour::done);
+  at("side-by-side", &WizardTour::sideBySide);
+  at("runs", &WizardTour::runs);
+  at("comparison", &WizardTour::comparison);
+  step(QStringLiteral("quantize-chat"), [this] {
+    const QString loaded = m_wizard.chat();
+    ask(QStringLiteral("Tell me a story about a cat"));
+    return loaded + QStringLiteral("; ") + finishAnswer();
+  });
+}
+
 QString Tour::settings() {
   require(m_window.showPage(QStringLiteral("settings")),
           QStringLiteral("there is no Settings page"));
@@ -383,6 +370,16 @@ QString Tour::largeText() {
                                             .arg(m_window.height()));
     picture(QStringLiteral("large-text-") + id);
   }
+  m_window.showPage(QStringLiteral("quantize"));
+  QuantizePage& wizard = m_studio.quantizePage();
+  for (int number = 0; number < QuantizePage::kSteps; ++number) {
+    require(wizard.showStep(number), QStringLiteral("step %1 cannot be shown").arg(number + 1));
+    spin(kSettleMs);
+    require(
+        m_window.size() == kWindow,
+        QStringLiteral("the wizard needs %1 x %2").arg(m_window.width()).arg(m_window.height()));
+    picture(QStringLiteral("large-text-quantize-%1").arg(number + 1));
+  }
   m_studio.settings().reset("appearance.font_scale");
   m_window.showPage(QStringLiteral("chat"));
   return QStringLiteral("every page fits 1280 x 720 at 200 %");
@@ -403,6 +400,7 @@ int Tour::run() {
     step(QStringLiteral("side-sheet"), [this] { return sideSheet(); });
     step(QStringLiteral("search"), [this] { return search(); });
     step(QStringLiteral("models"), [this] { return models(); });
+    quantize();
     step(QStringLiteral("settings"), [this] { return settings(); });
     step(QStringLiteral("palette"), [this] { return palette(); });
     step(QStringLiteral("keys"), [this] { return keys(); });

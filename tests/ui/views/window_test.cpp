@@ -112,6 +112,8 @@ class WindowTest : public QObject {
     QTest::keyClick(&window(), Qt::Key_2, Qt::ControlModifier);
     QCOMPARE(window().currentPage(), QStringLiteral("models"));
     QTest::keyClick(&window(), Qt::Key_3, Qt::ControlModifier);
+    QCOMPARE(window().currentPage(), QStringLiteral("quantize"));
+    QTest::keyClick(&window(), Qt::Key_4, Qt::ControlModifier);
     QCOMPARE(window().currentPage(), QStringLiteral("settings"));
     QTest::keyClick(&window(), Qt::Key_1, Qt::ControlModifier);
     QCOMPARE(window().currentPage(), QStringLiteral("chat"));
