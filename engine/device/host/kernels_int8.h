@@ -133,6 +133,7 @@ HAQ_INLINE void int8_rows(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
 }
 
 void int8_gemm(const Int8GemmArgs& a) {
+  if (a.m == 0) return;
   if (a.m == 1) return int8_row(a, 0, a.n_begin, a.n_end);
   constexpr std::int64_t kColumns = 32;  // their weights stay close while all rows pass by
   const std::int64_t steps =
