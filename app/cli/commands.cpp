@@ -11,7 +11,8 @@ constexpr Option kCommon[] = {
     {"--log-level", Kind::kChoice, "LEVEL", "warn", "what the log on stderr shows",
      "trace|debug|info|warn|error|off"},
     {"--threads", Kind::kInteger, "N", "0", "threads to compute with; 0: all cores", "", 0, 1024},
-    {"--db", Kind::kFile, "FILE", "", "database of conversations, instead of the user's own"},
+    {"--db", Kind::kFile, "FILE", "",
+     "database of conversations and runs, instead of the user's own"},
 };
 
 }  // namespace

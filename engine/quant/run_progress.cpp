@@ -43,7 +43,7 @@ void RunProgress::begin_writing() {
 void RunProgress::finish() {
   begin(Part::kDone);
   shown_ = static_cast<std::uint64_t>(kThousandths);
-  if (callback_) callback_({"done", shown_, shown_, ""});
+  if (callback_) callback_({"written", shown_, shown_, ""});
 }
 
 double RunProgress::layer_seconds() const {
