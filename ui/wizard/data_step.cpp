@@ -172,7 +172,10 @@ QWidget* DataStep::makeEvaluation() {
   list->addLayout(form);
   list->addStretch(1);
   connect(m_measure, &QCheckBox::toggled, this, [this](bool on) {
-    m_context.draft.change([&](QuantizeOrder& order) { order.measureQuality = on; });
+    m_context.draft.change([&](QuantizeOrder& order) {
+      order.measureQuality = on;
+      order.ablate = order.ablate && on;
+    });
   });
   connect(m_evalText, &QLineEdit::textChanged, this, [this](const QString& text) {
     m_context.draft.change([&](QuantizeOrder& order) { order.evalText = text.trimmed(); });

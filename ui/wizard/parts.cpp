@@ -42,7 +42,10 @@ StepPage::StepPage(const QString& question, const QString& sentence, QWidget* pa
     auto* text = new TextLabel(sentence, FontRole::kBody, Role::kMuted);
     text->setWordWrap(true);
     text->setMaximumWidth(kReadable);
-    titles->addWidget(text);
+    auto* row = new QHBoxLayout;
+    row->addWidget(text, kReadable);
+    row->addStretch(1);
+    titles->addLayout(row);
   }
   m_column->addLayout(titles);
   setAccessibleName(question);

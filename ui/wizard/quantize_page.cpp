@@ -57,6 +57,7 @@ QuantizePage::QuantizePage(EngineController& engine, ModelCatalog& catalog, Chat
   column->setSpacing(0);
   row->addLayout(column, 1);
   m_unfinished = new Banner;
+  connect(m_unfinished, &Banner::dismissed, this, [this] { m_bannerWanted = false; });
   auto* banner = new QHBoxLayout;
   banner->setContentsMargins(space::kL, space::kM, space::kL, 0);
   banner->addWidget(m_unfinished);
@@ -104,6 +105,7 @@ void QuantizePage::connectRun() {
           [this](const std::shared_ptr<const quant::Report>& report) {
             m_runList->finish(*report, m_run->elapsedSeconds());
             m_canContinue = false;
+            m_checks->checkTarget(m_draft->order().target);
             listResult(m_run->order().target);
             setReport(report, m_run->order());
             // Who is looking at another step is not torn away from it.
@@ -215,7 +217,7 @@ bool QuantizePage::canGoNext() const {
     case kScheme:
       return true;
     case kData:
-      return m_source->passed() && m_data->passed() && !m_run->busy();
+      return m_source->passed() && m_data->passed() && !m_run->busy() && !m_targetTaken;
     case kRun:
       return m_hasReport && !m_run->busy();
     case kReview:
@@ -260,7 +262,7 @@ void QuantizePage::begin() {
 void QuantizePage::start(quant::ResumeMode resume) {
   if (m_run->busy()) return;
   const QuantizeOrder& order = m_draft->order();
-  m_unfinished->hide();
+  m_bannerWanted = false;
   m_resume = resume;
   m_everRan = true;
   const SourceCheck& check = m_source->check();
@@ -275,6 +277,7 @@ void QuantizePage::openRun(qint64 id) {
   m_runList->loadReport(id, this, [this, id](const auto& report, const QString& problem) {
     const profile::QuantizationRun* run = m_runList->find(id);
     if (report == nullptr || run == nullptr) {
+      m_bannerWanted = true;
       m_unfinished->show(Banner::Kind::kError, problem);
       return;
     }
@@ -325,7 +328,10 @@ void QuantizePage::listResult(const QString& target) {
 void QuantizePage::showTarget(const TargetCheck& check) {
   if (check.target != m_draft->order().target || m_run->busy()) return;
   const quant::WorkFolder::Status& status = check.status;
-  m_canContinue = status.exists && !status.finished && !status.running && status.layers_done > 0;
+  // An unfinished run knows how many layers it has, before the first one is done too.
+  m_canContinue = status.exists && !status.finished && !status.running && status.layers > 0;
+  m_targetTaken = status.running || status.finished;
+  m_bannerWanted = m_targetTaken || m_canContinue;
   if (status.running) {
     m_unfinished->show(Banner::Kind::kWarning,
                        tr("Another program is quantizing into this folder right now."),
@@ -335,7 +341,7 @@ void QuantizePage::showTarget(const TargetCheck& check) {
                        check.target);
     QPushButton* other = m_unfinished->addButton(tr("Use another name"));
     connect(other, &QPushButton::clicked, this, [this] {
-      m_unfinished->hide();
+      m_bannerWanted = false;
       begin();
     });
   } else if (m_canContinue) {
@@ -348,8 +354,6 @@ void QuantizePage::showTarget(const TargetCheck& check) {
     connect(go, &QPushButton::clicked, this, [this] { start(quant::ResumeMode::kResume); });
     QPushButton* over = m_unfinished->addButton(tr("Start over"));
     connect(over, &QPushButton::clicked, this, [this] { start(quant::ResumeMode::kRestart); });
-  } else {
-    m_unfinished->hide();
   }
   refresh();
 }
@@ -439,6 +443,7 @@ void QuantizePage::refresh() {
                                   : tr("Start quantizing"));
   m_next->setEnabled(canGoNext());
   m_foot->setVisible(inSteps);
+  m_unfinished->setVisible(m_bannerWanted && step() <= kData && !m_run->busy());
   m_nextAction->setEnabled(canGoNext());
   m_backAction->setEnabled(step() != 0);
   const bool running = m_run->state() == State::kRunning || m_run->state() == State::kPaused;

@@ -112,7 +112,9 @@ class QuantizePage : public QWidget {
   bool m_hasReport = false;
   bool m_everRan = false;
   quant::ResumeMode m_resume = quant::ResumeMode::kFresh;  ///< of the run on show
-  bool m_canContinue = false;  ///< the draft's target holds an unfinished run
+  bool m_bannerWanted = false;  ///< it is about the draft: shown on its steps only
+  bool m_targetTaken = false;  ///< holds a finished model, or another run works on it
+  bool m_canContinue = false;   ///< the draft's target holds an unfinished run
 };
 
 }  // namespace haq::ui

@@ -75,7 +75,6 @@ ReviewStep::ReviewStep(QWidget* parent) : StepPage(tr("What was lost, and where"
   column()->addWidget(tableCard(tr("Modules, the worst first"), m_worst));
 
   m_curve = new LinePlot;
-  m_curve->setAxes(tr("layer"), {});
   m_curve->setFormatY(&format::percent);
   auto* curveFrame = new ChartFrame(tr("Error by layer"), m_curve, &m_layerErrors);
   curveFrame->setNote(tr("mean over modules, share of the output's energy"));

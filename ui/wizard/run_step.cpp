@@ -77,7 +77,6 @@ RunStep::RunStep(WizardContext& context, QWidget* parent)
   column()->addWidget(m_heatmapFrame, 5);
 
   m_curve = new LinePlot;
-  m_curve->setAxes(tr("layer"), {});
   m_curve->setFormatY(&format::percent);
   m_curveFrame = new ChartFrame(tr("Error by layer"), m_curve, &context.run.layerErrors());
   m_curveFrame->setNote(tr("mean over modules, share of the output's energy"));

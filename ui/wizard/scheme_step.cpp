@@ -14,12 +14,10 @@ namespace haq::ui {
 namespace {
 
 constexpr int kIndent = 26;
-constexpr int kReadable = 720;
 
 void addHelp(QVBoxLayout* column, const QString& text) {
   auto* label = new TextLabel(text, FontRole::kSmall, Role::kMuted);
   label->setWordWrap(true);
-  label->setMaximumWidth(kReadable);
   label->setContentsMargins(kIndent, 0, 0, 0);
   column->addWidget(label);
 }
@@ -109,7 +107,11 @@ SchemeStep::SchemeStep(WizardContext& context, QWidget* parent)
     m_context.draft.change([&](QuantizeOrder& order) { order.expertsOnly = on; });
   });
   connect(m_ablate, &QCheckBox::toggled, this, [this](bool on) {
-    m_context.draft.change([&](QuantizeOrder& order) { order.ablate = on; });
+    m_context.draft.change([&](QuantizeOrder& order) {
+      order.ablate = on;
+      // What the parts contribute is told by the quality.
+      order.measureQuality = order.measureQuality || on;
+    });
   });
   connect(&context.draft, &QuantizeDraft::changed, this, &SchemeStep::show);
   show();

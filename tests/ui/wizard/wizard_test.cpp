@@ -168,6 +168,15 @@ class WizardTest : public QObject {
     QVERIFY(!sides.sides().side(1).text.trimmed().isEmpty());
     QCOMPARE(m_engine->model()->folder, file("out"));
     QCOMPARE(m_engine->model()->precision, QStringLiteral("w8a8"));
+    // The finished folder is not written into again.
+    QVERIFY(m_page->showStep(QuantizePage::kData));
+    QTRY_VERIFY_WITH_TIMEOUT(m_page->unfinishedBanner().isVisible(), kShortMs);
+    QVERIFY(!m_page->canGoNext());
+    m_page->unfinishedBanner().findChildren<QPushButton*>().last()->click();
+    QVERIFY(m_page->draft().order().target != file("out"));
+    QTRY_VERIFY_WITH_TIMEOUT(m_page->source().passed(), kShortMs);
+    QVERIFY(m_page->showStep(QuantizePage::kData));
+    QTRY_VERIFY_WITH_TIMEOUT(m_page->canGoNext(), kShortMs);
   }
 
   void stopsContinuesAndOutlivesTheProgram() {
