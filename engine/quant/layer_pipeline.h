@@ -69,7 +69,8 @@ struct PipelineEvents {
 /// already quantized predecessors put out. At any time the memory holds the activations (or their
 /// spill file's window), one attention block or one expert per thread in float32 with its Hessians
 /// (while the input of all experts is smoothed: their gate and up, or every n-th row of them, up to
-/// 1 GiB), and the finished layer in int8. pass_layer() holds the whole layer in float32. One thread at a time.
+/// 1 GiB), and the finished layer in int8. pass_layer() holds the whole layer in float32. One
+/// thread at a time.
 class LayerPipeline {
  public:
   LayerPipeline(std::shared_ptr<TransformedCheckpoint> model,
