@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/json.h"
+#include "engine/model/checkpoint.h"
 #include "ui/models/chat_service.h"
 #include "ui/shared/format.h"
 
@@ -36,7 +37,8 @@ void QuantizationRunList::begin(const QuantizeOrder& order, bool resumed) {
   QuantizationRun run;
   run.started_ms = profile::now_ms();
   run.state = "running";
-  run.source = order.sourceName.toStdString();
+  run.source =
+      order.source.isEmpty() ? model::demo_model_dir().string() : order.source.toStdString();
   run.target = order.target.toStdString();
   run.method = quant::to_string(order.method);
   run.options_json = QJsonDocument(toJson(order)).toJson(QJsonDocument::Compact).toStdString();
@@ -157,8 +159,13 @@ const QuantizationRun* QuantizationRunList::ofTarget(const QString& target) cons
 }
 
 QuantizeOrder QuantizationRunList::orderOf(const QuantizationRun& run) {
-  return orderFromJson(
-      QJsonDocument::fromJson(QByteArray::fromStdString(run.options_json)).object());
+  QuantizeOrder order =
+      orderFromJson(QJsonDocument::fromJson(QByteArray::fromStdString(run.options_json)).object());
+  // Runs of the command line know the folder only.
+  if (order.sourceName.isEmpty()) {
+    order.sourceName = QFileInfo(QString::fromStdString(run.source)).fileName();
+  }
+  return order;
 }
 
 QString QuantizationRunList::perplexityChange(const QuantizationRun& run) {
@@ -200,7 +207,7 @@ QVariant QuantizationRunList::data(const QModelIndex& index, int role) const {
       return QLocale::c().toString(QDateTime::fromMSecsSinceEpoch(found->started_ms),
                                    QStringLiteral("yyyy-MM-dd HH:mm"));
     case kModel:
-      return QString::fromStdString(found->source);
+      return orderOf(*found).sourceName;
     case kMethod: {
       const QuantizeOrder order = orderOf(*found);
       return methodTitle(order.method);

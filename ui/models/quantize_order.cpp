@@ -48,6 +48,7 @@ QJsonObject toJson(const QuantizeOrder& order) {
           {QStringLiteral("seed"), order.seed},
           {QStringLiteral("measure_quality"), order.measureQuality},
           {QStringLiteral("eval_text"), order.evalText},
+          {QStringLiteral("eval_context"), order.evalContext},
           {QStringLiteral("eval_tokens"), order.evalTokens},
           {QStringLiteral("ablate"), order.ablate}};
 }
@@ -78,6 +79,7 @@ QuantizeOrder orderFromJson(const QJsonObject& json) {
   order.seed = bounded(at("seed"), 0, 0x7fffffff, standard.seed);
   order.measureQuality = at("measure_quality").toBool(standard.measureQuality);
   order.evalText = at("eval_text").toString();
+  order.evalContext = bounded(at("eval_context"), 0, 1 << 30, standard.evalContext);
   order.evalTokens = bounded(at("eval_tokens"), 0, 1 << 30, standard.evalTokens);
   order.ablate = at("ablate").toBool();
   return order;
@@ -101,6 +103,7 @@ session::QuantizeJobOptions jobOptions(const QuantizeOrder& order, int threads,
   job.quantize.resume = resume;
   job.quantize.threads = threads;
   job.eval_text = order.evalText.toStdString();
+  job.eval_context = order.evalContext;
   job.eval_tokens = order.evalTokens;
   job.measure_quality = order.measureQuality;
   job.ablate = order.ablate;

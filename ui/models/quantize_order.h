@@ -25,8 +25,9 @@ struct QuantizeOrder {
   int sequenceLength = 512;  ///< 16..131072
   int seed = 0;
   bool measureQuality = true;
-  QString evalText;    ///< empty: the held-out calibration sequences
-  int evalTokens = 0;  ///< 0: all
+  QString evalText;     ///< empty: the held-out calibration sequences
+  int evalContext = 0;  ///< ids per window; 0: the model's, at most 2048
+  int evalTokens = 0;   ///< 0: all
   bool ablate = false;
 
   friend bool operator==(const QuantizeOrder&, const QuantizeOrder&) = default;

@@ -66,7 +66,7 @@ Card* SideBySideView::makeColumn(int which) {
   auto* list = new QVBoxLayout(card);
   list->setContentsMargins(space::kM, space::kS, space::kM, space::kS);
   list->setSpacing(space::kXs);
-  side.title = new TextLabel({}, FontRole::kStrong);
+  side.title = new ElidedLabel(FontRole::kStrong);
   side.facts = new TextLabel({}, FontRole::kSmall, Role::kMuted);
   side.facts->setTextInteractionFlags(Qt::TextSelectableByMouse);
   side.facts->setWordWrap(true);
@@ -85,8 +85,8 @@ Card* SideBySideView::makeColumn(int which) {
 void SideBySideView::setModels(const SideBySide::Side& original,
                                const SideBySide::Side& quantized) {
   m_models = {original, quantized};
-  m_columns[0].title->setText(tr("Original: %1").arg(original.name));
-  m_columns[1].title->setText(tr("Quantized: %1").arg(quantized.name));
+  m_columns[0].title->setFullText(tr("Original: %1").arg(original.name));
+  m_columns[1].title->setFullText(tr("Quantized: %1").arg(quantized.name));
   for (Column& side : m_columns) {
     side.text->clear();
     side.facts->setText(format::unknown());

@@ -32,7 +32,7 @@ class SideBySideView : public QWidget {
 
  private:
   struct Column {
-    TextLabel* title = nullptr;
+    ElidedLabel* title = nullptr;
     TextLabel* facts = nullptr;
     QPlainTextEdit* text = nullptr;
   };

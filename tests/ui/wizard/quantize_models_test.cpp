@@ -2,10 +2,12 @@
 #include <QAbstractItemModelTester>
 #include <QDir>
 #include <QJsonArray>
+#include <QJsonDocument>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "tests/ui/wizard/reports.h"
 #include "ui/models/quantize_draft.h"
@@ -38,6 +40,7 @@ class QuantizeModelsTest : public QObject {
     order.seed = 7;
     order.measureQuality = false;
     order.evalText = QStringLiteral("/t/eval.txt");
+    order.evalContext = 256;
     order.evalTokens = 2048;
     order.ablate = true;
     QVERIFY(orderFromJson(toJson(order)) == order);
@@ -73,6 +76,20 @@ class QuantizeModelsTest : public QObject {
     QCOMPARE(job.quantize.calibration.seed, std::uint64_t{3});
     QCOMPARE(job.quantize.threads, 2);
     QVERIFY(job.quantize.resume == quant::ResumeMode::kResume && job.ablate);
+  }
+
+  void theCommandLineWritesTheSameOrder() {
+    QuantizeOrder order;
+    order.source = QStringLiteral("/models/a");
+    order.target = QStringLiteral("/out");
+    order.calibration = QStringList{QStringLiteral("/t/1.txt")};
+    order.method = quant::Method::kSmoothQuant;
+    order.tokens = 1024;
+    order.evalContext = 128;
+    order.ablate = true;
+    const std::string text = session::quantize_options_json(jobOptions(order, 0)).dump();
+    QVERIFY(orderFromJson(QJsonDocument::fromJson(QByteArray::fromStdString(text)).object()) ==
+            order);
   }
 
   void aSuggestedFolderIsNew() {
