@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks W8A8 folders written by `haq quantize` against Python's transformers + compressed-tensors.
 
-  check_folder.py --haq PROGRAM --text FILE [--ids N] [--trained FOLDER...] [--random FOLDER...]
+  check_folder.py --haq PROGRAM --text FILE [--ids N] FOLDER...
 
 For each folder:
   loads      AutoModelForCausalLM takes the folder, no tensor missing, left over or misshapen
@@ -10,10 +10,10 @@ For each folder:
   rest       every other tensor arrives with the bits of the file
   per token  logits with the activations rounded per token as the folder says (scale max|x| / 127)
              against `haq logits`: mean KL divergence and top-1 agreement
-  as loaded  the same with the library's own rounding, judged for trained models only: its scale is
-             max|x| / 127.5, and it takes one scale for all tokens of an expert (its per-token rule
-             counts two leading axes, experts' inputs have one). With random weights that noise
-             alone moves the first choice, so there it is printed and not judged.
+  as loaded  the same with the library's own rounding: printed beside the limits, not judged. Its
+             scale is max|x| / 127.5, and it takes one scale for all tokens of an expert (its
+             per-token rule counts two leading axes, experts' inputs have one), so this measures
+             the distance of two roundings, not the folder.
 An architecture whose experts the library fuses into one module is checked by tensors alone, with
 the library's dequantize(), and that is said. Prints a line per check and "N passed, N failed" last.
 """
@@ -163,7 +163,7 @@ def round_per_token(module, inputs):
     return ((x * (127 / largest)).round().clamp(-127, 127) * (largest / 127),) + inputs[1:]
 
 
-def check_logits(tally, name, model, ids, ours, trained):
+def check_logits(tally, name, model, ids, ours):
     def measure():
         with torch.inference_mode():
             output = model(torch.tensor([ids]), past_key_values=HalfCache(), use_cache=True)
@@ -173,10 +173,7 @@ def check_logits(tally, name, model, ids, ours, trained):
         return kl <= MAX_KL and top1 >= MIN_TOP1, detail
 
     good, detail = measure()
-    if trained:
-        tally.check(good, name, "as loaded", detail)
-    else:
-        tally.note(name, f"as loaded: {detail}")
+    tally.note(name, f"as loaded: {detail}, {'within' if good else 'OUTSIDE'} the limits")
     linears = 0
     for module in model.modules():
         scheme = getattr(module, "quantization_scheme", None)
@@ -188,7 +185,7 @@ def check_logits(tally, name, model, ids, ours, trained):
     tally.check(good and linears > 0, name, "per token", f"{detail}, {linears} linears")
 
 
-def check_folder(tally, folder, trained, options):
+def check_folder(tally, folder, options):
     name = os.path.basename(os.path.normpath(folder))
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         section = json.load(file)["quantization_config"]
@@ -209,7 +206,7 @@ def check_folder(tally, folder, trained, options):
     model.eval()
     ids = token_ids(options.haq, folder, options.text, options.ids)
     ours = our_logits(options.haq, folder, ids)
-    check_logits(tally, name, model, ids, ours, trained)
+    check_logits(tally, name, model, ids, ours)
 
 
 def main():
@@ -217,17 +214,14 @@ def main():
     parser.add_argument("--haq", required=True, help="the haq program")
     parser.add_argument("--text", required=True, help="UTF-8 text to compare logits on")
     parser.add_argument("--ids", type=int, default=512, help="how many ids of it (default 512)")
-    parser.add_argument("--trained", nargs="*", default=[], help="folders of trained models")
-    parser.add_argument("--random", nargs="*", default=[], help="folders with random weights")
+    parser.add_argument("folders", nargs="+")
     options = parser.parse_args()
     print(f"transformers {transformers.__version__}, torch {torch.__version__}, "
           f"compressed-tensors {compressed_tensors.__version__}")
     tally = Tally()
-    folders = [(folder, True) for folder in options.trained]
-    folders += [(folder, False) for folder in options.random]
-    for folder, trained in folders:
+    for folder in options.folders:
         try:
-            check_folder(tally, folder, trained, options)
+            check_folder(tally, folder, options)
         except (OSError, KeyError, ValueError, subprocess.CalledProcessError) as error:
             detail = getattr(error, "stderr", None) or error
             tally.check(False, os.path.basename(os.path.normpath(folder)), "check", detail)
