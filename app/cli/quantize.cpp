@@ -81,9 +81,9 @@ void add_sample_text(session::QuantizeJobOptions& options) {
   std::error_code ignored;
   const fs::path demo = model::demo_model_dir();
   const fs::path& source = options.quantize.source;
-  const fs::path samples = demo / "samples.txt";
+  const fs::path samples = model::demo_sample_text();
   const bool is_demo = source.empty() || fs::equivalent(source, demo, ignored);
-  if (!is_demo || !fs::is_regular_file(samples, ignored)) {
+  if (!is_demo || samples.empty()) {
     throw UsageError("--calib is missing",
                      "name text files like what the model will be used for, or .jsonl files with "
                      "chats");

@@ -2,6 +2,7 @@
 #include "engine/model/checkpoint.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include "engine/base/error.h"
 #include "engine/base/file.h"
@@ -126,6 +127,12 @@ MemoryEstimate Checkpoint::memory(std::int64_t context, bool fp32_mode, int pref
 
 std::filesystem::path demo_model_dir() {
   return resource_dir() / "models/demo-moe";
+}
+
+std::filesystem::path demo_sample_text() {
+  std::error_code ignored;
+  const std::filesystem::path file = demo_model_dir() / "samples.txt";
+  return std::filesystem::is_regular_file(file, ignored) ? file : std::filesystem::path();
 }
 
 }  // namespace haq::model

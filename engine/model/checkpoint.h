@@ -112,5 +112,8 @@ class Checkpoint {
 
 /// The model that ships with the program.
 std::filesystem::path demo_model_dir();
+/// A small text that ships with it, for a first quantization without a text of one's own; empty when
+/// it is not there.
+std::filesystem::path demo_sample_text();
 
 }  // namespace haq::model

@@ -15,6 +15,7 @@
 #include <QSpinBox>
 #include <QVBoxLayout>
 
+#include "engine/model/checkpoint.h"
 #include "ui/shared/format.h"
 
 namespace haq::ui {
@@ -88,7 +89,12 @@ QWidget* DataStep::makeFiles() {
   connect(m_files, &QListWidget::itemSelectionChanged, remove,
           [this, remove] { remove->setEnabled(!m_files->selectedItems().isEmpty()); });
   remove->setEnabled(false);
+  m_sample = pushButton(tr("Use the demo model's sample text"));
+  m_sample->setToolTip(tr("A page of stories: enough to try the program, not to judge a model"));
+  connect(m_sample, &QPushButton::clicked, this,
+          [this] { addFiles({QString::fromStdString(model::demo_sample_text().string())}); });
   buttons->addWidget(add);
+  buttons->addWidget(m_sample);
   buttons->addWidget(remove);
   buttons->addWidget(new TextLabel(tr("or drop them here"), FontRole::kSmall, Role::kMuted));
   buttons->addStretch(1);
@@ -206,6 +212,8 @@ void DataStep::show() {
     m_checked = false;
     m_delay.start();
   }
+  m_sample->setVisible(order.source.isEmpty() && order.calibration.isEmpty() &&
+                       !model::demo_sample_text().empty());
   m_tokens->setValue(order.tokens);
   m_length->setValue(order.sequenceLength);
   m_seed->setValue(order.seed);

@@ -7,6 +7,7 @@
 class QCheckBox;
 class QLineEdit;
 class QListWidget;
+class QPushButton;
 class QSpinBox;
 
 namespace haq::ui {
@@ -45,6 +46,7 @@ class DataStep : public StepPage {
 
   WizardContext& m_context;
   QListWidget* m_files;
+  QPushButton* m_sample;
   QSpinBox *m_tokens, *m_length, *m_seed;
   QCheckBox* m_measure;
   QLineEdit* m_evalText;
