@@ -443,7 +443,7 @@ void QuantizePage::refresh() {
                                   : tr("Start quantizing"));
   m_next->setEnabled(canGoNext());
   m_foot->setVisible(inSteps);
-  m_unfinished->setVisible(m_bannerWanted && step() <= kData && !m_run->busy());
+  m_unfinished->setVisible(m_bannerWanted && inSteps && step() <= kData && !m_run->busy());
   m_nextAction->setEnabled(canGoNext());
   m_backAction->setEnabled(step() != 0);
   const bool running = m_run->state() == State::kRunning || m_run->state() == State::kPaused;
