@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/experts/residency.h"
+#include "engine/experts/shape.h"
+
+namespace haq::experts {
+
+/// One layer of one batch of tokens: the distinct experts it chose in order of first appearance
+/// (tokens in order, each token's experts from the most to the least probable).
+struct Step {
+  int layer = 0;
+  int tokens = 1;
+  std::span<const std::uint16_t> experts;  ///< distinct expert numbers within the layer
+  std::span<const std::uint16_t> counts;   ///< tokens of each
+};
+
+/// Decides which experts are resident. The live runtime and the replay simulator drive the same
+/// object with the same steps, and a policy looks at nothing else (no clock, no random numbers), so
+/// both see the same hits. Not thread-safe.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  virtual std::string name() const = 0;
+  /// Before the first step; may fill the cache (a static plan does).
+  virtual void start(Residency& residency);
+  /// After hits of the step have been counted: may admit and replace experts. Never evicts an
+  /// expert of this step.
+  virtual void end_step(const Step& step, Residency& residency) = 0;
+};
+
+/// What the policies can be told. Values as in CLI.md's option names.
+struct PolicyOptions {
+  double decay = 0.97;       ///< ema: of the scores, per token and layer, (0, 1)
+  double margin = 1.5;       ///< ema: a newcomer's score must exceed margin x the lowest resident's
+  int uploads_per_step = 1;  ///< ema: at most so many, >= 0
+  std::vector<ExpertIndex> plan;  ///< static: what is resident, at most the capacity
+};
+
+/// Names that make_policy() takes: none, static, lru, lru-layer, ema.
+const std::vector<std::string>& policy_names();
+/// Throws kInvalidArgument naming the option and its range, or the known names.
+std::unique_ptr<Policy> make_policy(const std::string& name, const ExpertShape& shape, int capacity,
+                                    const PolicyOptions& options);
+
+/// The `count` most used experts, ties to the lower index. `uses` by ExpertIndex. With `per_layer`
+/// each layer's quota of its most used ones.
+std::vector<ExpertIndex> most_used(const ExpertShape& shape, std::span<const std::int64_t> uses,
+                                   int count, bool per_layer);
+
+}  // namespace haq::experts

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/progress.h"
+#include "engine/experts/policy.h"
+#include "engine/profile/trace.h"
+
+namespace haq::profile {
+
+/// The machine a replay models. Time of a step = max(CPU lane, uploads / link + device lane), where
+/// the CPU lane computes the misses and the device lane the hits; a token's time is the sum over
+/// its layers.
+struct ReplayMachine {
+  double memory_gb_s = 60, link_gb_s = 25;  ///< 1e9 bytes per second
+  double expert_bytes = 0;
+  std::optional<double> cpu_us;  ///< of one expert; else expert_bytes / memory_gb_s
+  double gpu_us = 0;             ///< of one expert
+};
+
+struct ReplayOptions {
+  std::int64_t held_out_from = 0;  ///< tokens before train and warm, later ones are counted
+  ReplayMachine machine;
+};
+
+/// What one policy did with one capacity, over the counted tokens.
+struct ReplayResult {
+  std::string policy;
+  int capacity = 0;
+  bool in_sample = false;  ///< trained on the tokens it was counted on
+  std::int64_t accesses = 0, hits = 0, uploads = 0, evictions = 0;
+  double hit_rate = 0;
+  std::vector<double> per_layer_hit_rate;
+  double per_layer_std = 0;  ///< population standard deviation between layers
+  double bytes = 0;          ///< uploaded
+  double ms_per_token_mean = 0, ms_per_token_std = 0;  ///< modelled; std between tokens
+  double seconds = 0;                                  ///< the replay itself
+};
+
+/// Drives `policy` through the steps with `capacity` slots. Throws kCancelled; kInvalidArgument
+/// when nothing is left to count.
+ReplayResult replay(const Steps& steps, experts::Policy& policy, int capacity,
+                    const ReplayOptions& options, const CancelToken& cancel = {});
+
+/// The optimum of a cache that is filled on demand: starts empty; after each step keeps the
+/// `capacity` experts of residents and step whose next use is nearest (ties: residents, then the
+/// lower index). Uploads are missing experts still kept after the step. `must_admit`: every missing
+/// expert is taken in as long as a resident outside the step can make room.
+ReplayResult replay_belady(const Steps& steps, int capacity, bool must_admit,
+                           const ReplayOptions& options, const CancelToken& cancel = {});
+
+/// A random set of experts: hit rate = capacity / experts.
+ReplayResult uniform_expectation(const Steps& steps, int capacity, const ReplayOptions& options);
+
+}  // namespace haq::profile
