@@ -19,6 +19,7 @@ Command eval_command();
 Command quantize_command();
 Command bench_command();
 Command chats_command();
+Command simulate_command();
 Command completion_command();
 Command man_command();
 

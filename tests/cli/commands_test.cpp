@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 
 #include "engine/profile/chat_store.h"
 #include "tests/cli/json_checks.h"
@@ -26,8 +27,9 @@ std::string golden(const std::string& name) {
 }
 
 TEST(Commands, EveryHelpHasAnExample) {
-  for (const char* command : {"doctor", "info", "tokenize", "template", "generate", "chat",
-                              "logits", "eval", "quantize", "bench", "chats", "completion", "man"}) {
+  for (const char* command :
+       {"doctor", "info", "tokenize", "template", "generate", "chat", "logits", "eval", "quantize",
+        "bench", "simulate", "chats", "completion", "man"}) {
     const ProcessResult result = run_haq({command, "--help"});
     EXPECT_EQ(result.code, 0) << command;
     EXPECT_THAT(result.out, HasSubstr("Example")) << command;
@@ -48,6 +50,33 @@ TEST(Commands, Doctor) {
   expect_keys(found.at("devices").at(0), {"name", "kind", "memory_bytes", "emulated"});
   expect_keys(found, {"versions", "data", "cuda", "machine"});
   EXPECT_THAT(run_haq({"doctor"}).out, HasSubstr("self-test     passed"));
+}
+
+TEST(Commands, SimulateReplaysARecordedPath) {
+  const TempDir folder;
+  std::string text = "layer,expert\n";
+  for (int token = 0; token < 20; ++token) text += token % 2 == 0 ? "0,0\n1,1\n" : "0,2\n1,1\n";
+  const std::string trace = write(folder, "paths.csv", text);
+  const json found = run_json({"simulate", "--trace", trace, "--experts", "4", "--budget", "2x",
+                               "--policy", "frequency,lru-layer", "--held-out-from", "10",
+                               "--expert-bytes", "6000000", "--quiet"});
+  EXPECT_EQ(found.at("tokens"), 20);
+  std::map<std::string, double> rates;
+  for (const json& result : found.at("results")) {
+    rates[result.at("policy").get<std::string>()] = result.at("hit_rate").get<double>();
+    EXPECT_EQ(result.at("accesses"), 20);
+    EXPECT_EQ(result.at("per_layer_hit_rate").size(), 2U);
+  }
+  // Layer 1 always hits; layer 0 swaps between two experts with one slot.
+  EXPECT_EQ(rates, (std::map<std::string, double>{{"uniform", 0.25},
+                                                  {"frequency", 0.75},
+                                                  {"lru", 0.5},
+                                                  {"lru-layer", 0.5},
+                                                  {"belady", 0.75}}));
+  expect_failure(run_haq({"simulate", "--trace", trace, "--budget", "7", "--quiet"}), 1);
+  expect_failure(run_haq({"simulate", "--trace", trace, "--capacity", "99", "--quiet"}), 2);
+  expect_failure(
+      run_haq({"simulate", "--trace", trace, "--capacity", "2", "--policy", "x", "--quiet"}), 2);
 }
 
 TEST(Commands, InfoOfTheDemoModel) {
@@ -209,7 +238,7 @@ TEST(Commands, CompletionScriptsAreValid) {
 TEST(Commands, ManualPages) {
   const TempDir folder;
   const json found = run_json({"man", (folder.path() / "man").string()});
-  EXPECT_EQ(found.at("files").size(), 13U);  // haq and twelve commands
+  EXPECT_EQ(found.at("files").size(), 14U);  // haq and thirteen commands
   std::ifstream page(folder.path() / "man/haq-generate.1");
   const std::string text((std::istreambuf_iterator<char>(page)), {});
   EXPECT_THAT(text, testing::StartsWith(".TH HAQ\\-GENERATE 1"));

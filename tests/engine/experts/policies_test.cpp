@@ -16,9 +16,9 @@ using testing::ElementsAre;
 using testing::UnorderedElementsAre;
 
 /// Runs steps through a policy and says what is resident.
-class Run {
+class Driver {
  public:
-  Run(const std::string& name, const ExpertShape& shape, int capacity,
+  Driver(const std::string& name, const ExpertShape& shape, int capacity,
       const PolicyOptions& options = {})
       : policy_(make_policy(name, shape, capacity, options)), residency_(shape, capacity) {
     policy_->start(residency_);
@@ -42,7 +42,7 @@ class Run {
 };
 
 TEST(Lru, EvictsTheLeastRecentAcrossLayers) {
-  Run run("lru", {2, 4, 2}, 3);
+  Driver run("lru", {2, 4, 2}, 3);
   run.step(0, {0, 1});
   run.step(1, {2});
   EXPECT_THAT(run.resident(), ElementsAre(0, 1, 6));
@@ -52,7 +52,7 @@ TEST(Lru, EvictsTheLeastRecentAcrossLayers) {
 }
 
 TEST(Lru, NeverEvictsAnExpertOfTheSameStep) {
-  Run run("lru", {1, 6, 4}, 2);
+  Driver run("lru", {1, 6, 4}, 2);
   run.step(0, {0, 1});
   // 1 is the most recent but in the step; 0 goes first, then nothing is left to give way.
   run.step(0, {2, 1, 3, 4});
@@ -61,14 +61,14 @@ TEST(Lru, NeverEvictsAnExpertOfTheSameStep) {
 }
 
 TEST(Lru, TouchesInTheOrderOfTheStep) {
-  Run run("lru", {1, 6, 2}, 2);
+  Driver run("lru", {1, 6, 2}, 2);
   run.step(0, {3, 2});  // 3 is older than 2
   run.step(0, {4});
   EXPECT_THAT(run.resident(), ElementsAre(2, 4));
 }
 
 TEST(LruLayer, KeepsEachLayersQuota) {
-  Run run("lru-layer", {2, 4, 2}, 3);  // quotas 2 and 1
+  Driver run("lru-layer", {2, 4, 2}, 3);  // quotas 2 and 1
   run.step(0, {0, 1});
   run.step(1, {0, 1});
   EXPECT_THAT(run.resident(), ElementsAre(0, 1, 4));
@@ -83,7 +83,7 @@ TEST(Ema, AdmitsIntoFreeSlotsAndThenOnlyWhatIsClearlyBetter) {
   options.decay = 0.5;
   options.margin = 1.5;
   options.uploads_per_step = 1;
-  Run run("ema", {1, 4, 1}, 1, options);
+  Driver run("ema", {1, 4, 1}, 1, options);
   run.step(0, {0});
   EXPECT_THAT(run.resident(), ElementsAre(0));
   run.step(0, {0});  // score of 0: 1.5
@@ -96,7 +96,7 @@ TEST(Ema, AdmitsIntoFreeSlotsAndThenOnlyWhatIsClearlyBetter) {
 TEST(Ema, KeepsTheBudgetOfUploadsAndTheQuota) {
   PolicyOptions options;
   options.uploads_per_step = 2;
-  Run run("ema", {2, 8, 4}, 8, options);
+  Driver run("ema", {2, 8, 4}, 8, options);
   run.step(0, {5, 6, 7, 1});
   EXPECT_THAT(run.resident(), ElementsAre(5, 6));  // equal scores: in the order of the step
   for (int i = 0; i < 10; ++i) run.step(0, {5, 6, 7, 1});
@@ -109,7 +109,7 @@ TEST(Ema, KeepsTheBudgetOfUploadsAndTheQuota) {
 TEST(Ema, SurvivesLongBatchesAndLongRuns) {
   PolicyOptions options;
   options.decay = 0.1;
-  Run run("ema", {1, 4, 1}, 2, options);
+  Driver run("ema", {1, 4, 1}, 2, options);
   run.step(0, {0}, 8192);  // everything older has decayed to nothing
   for (std::uint16_t i = 0; i < 500; ++i) run.step(0, {static_cast<std::uint16_t>(i % 2 + 1)});
   EXPECT_THAT(run.resident(), UnorderedElementsAre(1, 2));
@@ -118,7 +118,7 @@ TEST(Ema, SurvivesLongBatchesAndLongRuns) {
 TEST(StaticPolicy, HoldsItsPlan) {
   PolicyOptions options;
   options.plan = {1, 6};
-  Run run("static", {2, 4, 2}, 3, options);
+  Driver run("static", {2, 4, 2}, 3, options);
   run.step(0, {0, 3});
   EXPECT_THAT(run.resident(), ElementsAre(1, 6));
 }
@@ -128,7 +128,7 @@ TEST(Policies, NeverLoseAnExpertOfTheStepNorExceedTheCapacity) {
   for (const std::string name : {"lru", "lru-layer", "ema"}) {
     for (int capacity = 0; capacity <= 24; capacity += 3) {
       const ExpertShape shape{3, 8, 3};
-      Run run(name, shape, capacity);
+      Driver run(name, shape, capacity);
       for (int i = 0; i < 600; ++i) {
         std::vector<std::uint16_t> step;
         for (std::uint16_t e = 0; e < 8; ++e) {

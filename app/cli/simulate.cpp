@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fmt/ranges.h>
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <functional>
+
+#include "app/cli/commands.h"
+#include "app/cli/console.h"
+#include "engine/base/threads.h"
+#include "engine/experts/budget.h"
+#include "engine/profile/replay.h"
+
+namespace haq::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr Option kOptions[] = {
+    {"--trace", Kind::kFile, "FILE", "",
+     "recorded expert paths: a .csv (layer,expert or route columns), an int16 .npy [tokens, "
+     "layers, "
+     "top_k], or a folder with experts.u8 and index.jsonl"},
+    {"--experts", Kind::kInteger, "N", "0", "experts of a layer, where the file does not say", "",
+     0, experts::kMaxExperts},
+    {"--layers", Kind::kInteger, "N", "0", "layers, where the file does not say", "", 0,
+     experts::kMaxLayers},
+    {"--top-k", Kind::kInteger, "N", "0", "experts of a token, where the file does not say", "", 0,
+     experts::kMaxTopK},
+    {"--held-out-from", Kind::kInteger, "N", "0",
+     "the first N tokens train and warm, later ones are counted", "", 0, 1e15},
+    {"--capacity", Kind::kText, "N[,N...]", "", "resident experts over all layers"},
+    {"--budget", Kind::kText, "SIZE", "",
+     "the same as 25% of all experts, 96x experts, all, 0, or bytes with a unit (8GiB)"},
+    {"--policy", Kind::kText, "P[,P...]", "all",
+     "none, frequency, frequency-layer, lru, lru-layer, ema, belady-admit, or all; uniform, lru "
+     "and "
+     "belady are always shown"},
+    {"--link", Kind::kNumber, "GB/S", "25", "speed of the link to the device", "", 1e-3, 1e6},
+    {"--mem", Kind::kNumber, "GB/S", "60", "speed of the host's memory", "", 1e-3, 1e6},
+    {"--expert-bytes", Kind::kNumber, "N", "0", "bytes of an expert; needed for times and bytes",
+     "", 0, 1e15},
+    {"--cpu-us", Kind::kNumber, "X", "",
+     "microseconds of an expert on the CPU; default: its bytes by --mem", "", 0, 1e12},
+    {"--gpu-us", Kind::kNumber, "X", "0", "microseconds of an expert on the device", "", 0, 1e12},
+    {"--decay", Kind::kNumber, "X", "0.97", "ema: of the scores, per token and layer"},
+    {"--margin", Kind::kNumber, "X", "1.5", "ema: how much better a newcomer must score"},
+    {"--uploads-per-step", Kind::kInteger, "N", "1", "ema: at most so many uploads a step", "", 0,
+     experts::kMaxTopK},
+};
+
+const std::vector<std::string>& known_policies() {
+  static const std::vector<std::string> kKnown = {
+      "uniform",   "none", "frequency", "frequency-layer", "lru",
+      "lru-layer", "ema",  "belady",    "belady-admit"};
+  return kKnown;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+/// The policies asked for and those always shown, in the order of known_policies().
+std::vector<std::string> wanted_policies(const std::string& text) {
+  const std::vector<std::string>& known = known_policies();
+  if (text == "all") return known;
+  std::vector<std::string> wanted = {"uniform", "lru", "belady"};
+  for (const std::string& name : split(text)) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      throw UsageError(fmt::format("--policy names '{}'", name),
+                       fmt::format("use all or some of {}", fmt::join(known, ", ")));
+    }
+    wanted.push_back(name);
+  }
+  std::vector<std::string> ordered;
+  for (const std::string& name : known) {
+    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) ordered.push_back(name);
+  }
+  return ordered;
+}
+
+std::vector<int> capacities(const Arguments& arguments, const experts::ExpertShape& shape) {
+  if (arguments.given("--capacity") == arguments.given("--budget")) {
+    throw UsageError("one of --capacity and --budget is needed", "give one, such as --budget 25%");
+  }
+  if (arguments.given("--budget")) {
+    return {experts::parse_budget(arguments.text("--budget"), shape.total(),
+                                  arguments.number("--expert-bytes"))};
+  }
+  std::vector<int> all;
+  for (const std::string& text : split(arguments.text("--capacity"))) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 0 ||
+        value > shape.total()) {
+      throw UsageError(fmt::format("--capacity is '{}'", text),
+                       fmt::format("use whole numbers from 0 to {}", shape.total()));
+    }
+    all.push_back(value);
+  }
+  return all;
+}
+
+struct Sweep {
+  const profile::Trace& trace;
+  const profile::Steps& steps;
+  profile::ReplayOptions options;
+  experts::PolicyOptions policy;
+
+  profile::ReplayResult run(const std::string& name, int capacity,
+                            const CancelToken& cancel) const {
+    if (name == "uniform") return profile::uniform_expectation(steps, capacity, options);
+    if (name == "belady" || name == "belady-admit") {
+      return profile::replay_belady(steps, capacity, name == "belady-admit", options, cancel);
+    }
+    experts::PolicyOptions settings = policy;
+    std::string base = name;
+    const bool in_sample = options.held_out_from == 0;
+    if (name == "frequency" || name == "frequency-layer") {
+      const std::int64_t end = in_sample ? trace.tokens() : options.held_out_from;
+      settings.plan = experts::most_used(trace.shape, profile::count_uses(trace, 0, end), capacity,
+                                         name == "frequency-layer");
+      base = "static";
+    }
+    const auto object = experts::make_policy(base, trace.shape, capacity, settings);
+    profile::ReplayResult result = profile::replay(steps, *object, capacity, options, cancel);
+    result.policy = name;
+    result.in_sample = base == "static" && in_sample;
+    return result;
+  }
+};
+
+Json result_json(const profile::ReplayResult& result, bool timed) {
+  Json json;
+  json["policy"] = result.policy;
+  json["capacity"] = result.capacity;
+  json["accesses"] = result.accesses;
+  json["hits"] = result.hits;
+  json["hit_rate"] = result.hit_rate;
+  json["per_layer_hit_rate"] = result.per_layer_hit_rate;
+  json["per_layer_std"] = result.per_layer_std;
+  json["uploads"] = result.uploads;
+  json["evictions"] = result.evictions;
+  // The expectation over random sets has no path, so no time.
+  const bool has_time = timed && result.policy != "uniform";
+  json["bytes"] = has_time ? Json(result.bytes) : Json();
+  json["modelled_ms_per_token"] =
+      has_time ? Json{{"mean", result.ms_per_token_mean}, {"std", result.ms_per_token_std}}
+               : Json();
+  json["in_sample"] = result.in_sample;
+  json["seconds"] = result.seconds;
+  return json;
+}
+
+void print_plain(const std::vector<profile::ReplayResult>& results, double tokens, bool timed) {
+  std::string text = fmt::format("{:<16}{:>9}{:>10}{:>12}{:>16}{:>14}\n", "policy", "capacity",
+                                 "hits %", "layer std", "uploads/token", "ms/token");
+  for (const profile::ReplayResult& r : results) {
+    const bool has_time = timed && r.policy != "uniform";
+    text += fmt::format("{:<16}{:>9}{:>10.2f}{:>12.4f}{:>16.2f}{:>14}{}\n", r.policy, r.capacity,
+                        100 * r.hit_rate, r.per_layer_std, static_cast<double>(r.uploads) / tokens,
+                        has_time ? fmt::format("{:.4f}", r.ms_per_token_mean) : "-",
+                        r.in_sample ? "  (trained on the counted tokens)" : "");
+  }
+  print(text);
+}
+
+profile::ReplayOptions replay_options(const Arguments& arguments) {
+  profile::ReplayOptions options;
+  options.held_out_from = arguments.integer("--held-out-from");
+  options.machine.link_gb_s = arguments.number("--link");
+  options.machine.memory_gb_s = arguments.number("--mem");
+  options.machine.expert_bytes = arguments.number("--expert-bytes");
+  options.machine.gpu_us = arguments.number("--gpu-us");
+  if (arguments.given("--cpu-us")) options.machine.cpu_us = arguments.number("--cpu-us");
+  return options;
+}
+
+int run(const Arguments& arguments) {
+  if (!arguments.given("--trace")) {
+    throw UsageError("--trace is missing", "name a file of recorded expert paths");
+  }
+  const std::vector<std::string> policies = wanted_policies(arguments.text("--policy"));
+  const profile::TraceHints hints{static_cast<int>(arguments.integer("--layers")),
+                                  static_cast<int>(arguments.integer("--experts")),
+                                  static_cast<int>(arguments.integer("--top-k"))};
+  const profile::Trace trace = profile::read_trace(arguments.text("--trace"), hints);
+  for (const std::string& notice : trace.notices) note(arguments, notice);
+  const std::vector<int> sizes = capacities(arguments, trace.shape);
+  const profile::Steps steps(trace);
+  Sweep sweep{trace, steps, replay_options(arguments), {}};
+  if (sweep.options.held_out_from >= trace.tokens()) {
+    throw UsageError(fmt::format("--held-out-from is {}", sweep.options.held_out_from),
+                     fmt::format("the trace has {} tokens; leave some to count", trace.tokens()));
+  }
+  sweep.policy.decay = arguments.number("--decay");
+  sweep.policy.margin = arguments.number("--margin");
+  sweep.policy.uploads_per_step = static_cast<int>(arguments.integer("--uploads-per-step"));
+
+  std::vector<profile::ReplayResult> results(sizes.size() * policies.size());
+  ThreadPool pool(static_cast<int>(arguments.integer("--threads")));
+  ProgressDisplay progress(arguments.flag("--quiet"));
+  const ProgressCallback show = progress.callback();
+  std::atomic<std::uint64_t> done{0};
+  pool.parallel_dynamic(static_cast<std::int64_t>(results.size()), [&](std::int64_t i, int thread) {
+    const auto index = static_cast<std::size_t>(i);
+    results[index] = sweep.run(policies[index % policies.size()], sizes[index / policies.size()],
+                               interrupt_token());
+    const std::uint64_t finished = ++done;
+    if (thread == 0 && show) show({"replaying", finished, results.size(), "replays"});
+  });
+  progress.clear();
+
+  const bool timed = sweep.options.machine.expert_bytes > 0;
+  if (!arguments.flag("--json")) {
+    print_plain(results, static_cast<double>(trace.tokens() - sweep.options.held_out_from), timed);
+    return kExitDone;
+  }
+  Json json;
+  json["trace"] = arguments.text("--trace");
+  json["layers"] = trace.shape.layers;
+  json["experts"] = trace.shape.experts;
+  json["top_k"] = trace.shape.top_k;
+  json["tokens"] = trace.tokens();
+  json["held_out_from"] = sweep.options.held_out_from;
+  json["notices"] = trace.notices;
+  json["results"] = Json::array();
+  for (const profile::ReplayResult& result : results) {
+    json["results"].push_back(result_json(result, timed));
+  }
+  print_json(json);
+  return kExitDone;
+}
+
+}  // namespace
+
+Command simulate_command() {
+  return {
+      "simulate",
+      "replay recorded expert paths against cache policies",
+      "Drives cache policies through recorded routing and reports hits, uploads and the modelled "
+      "time per token, beside the expectation of a random set and Belady's optimum. Time of a "
+      "layer = max(misses on the CPU, uploads over the link + hits on the device); it needs "
+      "--expert-bytes.",
+      {},
+      {kOptions},
+      {{"haq simulate --trace paths.npy --experts 64 --budget 25%", "every policy at one size"},
+       {"haq simulate --trace route.csv --capacity 96,192,384 --held-out-from 500 "
+        "--expert-bytes 3059712 --json",
+        "three sizes, trained on the first 500 tokens"}},
+      run};
+}
+
+}  // namespace haq::cli

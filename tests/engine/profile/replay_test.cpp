@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/profile/replay.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <tuple>
+
+#include "engine/base/error.h"
+#include "tests/support/paths.h"
+
+namespace haq::profile {
+namespace {
+
+using experts::ExpertIndex;
+using experts::ExpertShape;
+
+Trace random_trace(const ExpertShape& shape, int tokens, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  Trace trace;
+  trace.shape = shape;
+  std::vector<std::uint16_t> all(static_cast<std::size_t>(shape.experts));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint16_t>(i);
+  for (int token = 0; token < tokens; ++token) {
+    for (int layer = 0; layer < shape.layers; ++layer) {
+      // A drifting favourite makes reuse likely, as in real routing.
+      std::shuffle(all.begin(), all.end(), random);
+      const auto favourite = static_cast<std::uint16_t>((token / 20 + layer) % shape.experts);
+      std::iter_swap(all.begin(), std::find(all.begin(), all.end(), favourite));
+      trace.ids.insert(trace.ids.end(), all.begin(), all.begin() + shape.top_k);
+    }
+    trace.batches.push_back({token, 1, 0, true});
+  }
+  return trace;
+}
+
+/// replay_belady's definition, sorted out anew after every step.
+struct Plain {
+  std::int64_t hits = 0, uploads = 0;
+};
+Plain plain_belady(const Trace& trace, int capacity) {
+  const ExpertShape& shape = trace.shape;
+  const Steps steps(trace);
+  const auto next_use = [&](ExpertIndex expert, std::int64_t after) {
+    for (std::int64_t i = after + 1; i < steps.count(); ++i) {
+      const experts::Step step = steps.step(i);
+      if (step.layer != shape.layer_of(expert)) continue;
+      const auto number = static_cast<std::uint16_t>(shape.expert_of(expert));
+      if (std::find(step.experts.begin(), step.experts.end(), number) != step.experts.end())
+        return i;
+    }
+    return steps.count();
+  };
+  Plain result;
+  std::vector<ExpertIndex> resident;
+  const auto holds = [](const std::vector<ExpertIndex>& set, ExpertIndex e) {
+    return std::find(set.begin(), set.end(), e) != set.end();
+  };
+  for (std::int64_t i = 0; i < steps.count(); ++i) {
+    const experts::Step step = steps.step(i);
+    std::vector<ExpertIndex> candidates = resident;
+    for (const std::uint16_t number : step.experts) {
+      const ExpertIndex expert = shape.index(step.layer, number);
+      result.hits += holds(resident, expert);
+      if (!holds(resident, expert)) candidates.push_back(expert);
+    }
+    std::sort(candidates.begin(), candidates.end(), [&](ExpertIndex a, ExpertIndex b) {
+      const auto key = [&](ExpertIndex e) {
+        return std::tuple(next_use(e, i), holds(resident, e) ? 0 : 1, e);
+      };
+      return key(a) < key(b);
+    });
+    candidates.resize(std::min(candidates.size(), static_cast<std::size_t>(capacity)));
+    for (const ExpertIndex e : candidates) result.uploads += !holds(resident, e);
+    resident = candidates;
+  }
+  return result;
+}
+
+TEST(Replay, BeladyFollowsItsDefinition) {
+  const Trace trace = random_trace({3, 7, 2}, 60, 5);
+  const Steps steps(trace);
+  for (const int capacity : {0, 1, 2, 5, 9, 14, 21}) {
+    const Plain expected = plain_belady(trace, capacity);
+    const ReplayResult result = replay_belady(steps, capacity, false, {});
+    EXPECT_EQ(result.hits, expected.hits) << capacity;
+    EXPECT_EQ(result.uploads, expected.uploads) << capacity;
+  }
+}
+
+TEST(Replay, NoDemandFilledPolicyBeatsBelady) {
+  const Steps steps(random_trace({4, 12, 3}, 400, 11));
+  for (const int capacity : {1, 4, 12, 24, 40}) {
+    const ReplayResult best = replay_belady(steps, capacity, false, {});
+    const ReplayResult admit = replay_belady(steps, capacity, true, {});
+    EXPECT_GE(best.hits, admit.hits);
+    for (const std::string name : {"lru", "lru-layer", "ema", "none"}) {
+      const auto policy = experts::make_policy(name, steps.shape(), capacity, {});
+      EXPECT_LE(replay(steps, *policy, capacity, {}).hits, best.hits) << name;
+    }
+  }
+}
+
+TEST(Replay, CountsOnlyBehindTheMarkButWarmsBefore) {
+  const Trace trace = random_trace({2, 6, 2}, 100, 3);
+  const Steps steps(trace);
+  ReplayOptions options;
+  options.held_out_from = 60;
+  const auto policy = experts::make_policy("lru", trace.shape, 12, {});
+  const ReplayResult result = replay(steps, *policy, 12, options);
+  EXPECT_EQ(result.accesses, 40 * 2 * 2);
+  EXPECT_EQ(result.hits, result.accesses);  // all 12 experts are resident by then
+  EXPECT_EQ(result.uploads, 0);
+  options.held_out_from = 100;
+  const auto fresh = experts::make_policy("lru", trace.shape, 12, {});
+  EXPECT_THROW(replay(steps, *fresh, 12, options), Error);
+}
+
+TEST(Replay, ModelsTimeAsTheLongerLanePerLayer) {
+  // Two layers, one token: layer 0 has one hit and one miss, layer 1 two misses.
+  Trace trace;
+  trace.shape = {2, 4, 2};
+  trace.ids = {0, 1, 2, 3};
+  trace.batches.push_back({0, 1, 0, true});
+  const Steps steps(trace);
+  experts::PolicyOptions plan;
+  plan.plan = {0};
+  ReplayOptions options;
+  options.machine.expert_bytes = 6e6;  // 100 us on 60 GB/s, 240 us over 25 GB/s
+  options.machine.gpu_us = 30;
+  const auto fixed = experts::make_policy("static", trace.shape, 1, plan);
+  EXPECT_NEAR(replay(steps, *fixed, 1, options).ms_per_token_mean, 0.1 + 0.2, 1e-12);
+  const auto lru = experts::make_policy("lru", trace.shape, 4, {});
+  const ReplayResult result = replay(steps, *lru, 4, options);  // four misses, four uploads
+  EXPECT_EQ(result.uploads, 4);
+  EXPECT_NEAR(result.ms_per_token_mean, 0.48 + 0.48, 1e-12);
+  EXPECT_DOUBLE_EQ(result.bytes, 24e6);
+}
+
+TEST(Replay, StepsJoinTheExpertsOfABatch) {
+  Trace trace;
+  trace.shape = {1, 8, 3};
+  trace.ids = {4, 1, 2, 1, 6, Trace::kAbsent, 4, 7, 1};
+  trace.batches.push_back({0, 3, 0, false});
+  const Steps steps(trace);
+  ASSERT_EQ(steps.count(), 1);
+  const experts::Step step = steps.step(0);
+  EXPECT_EQ(std::vector<std::uint16_t>(step.experts.begin(), step.experts.end()),
+            (std::vector<std::uint16_t>{4, 1, 2, 6, 7}));
+  EXPECT_EQ(std::vector<std::uint16_t>(step.counts.begin(), step.counts.end()),
+            (std::vector<std::uint16_t>{2, 3, 1, 1, 1}));
+  EXPECT_EQ(step.tokens, 3);
+}
+
+// Published replay of the same trace: reference table of the shared data.
+TEST(Replay, AgreesWithAnIndependentReplayOfARealTrace) {
+  HAQ_REQUIRE_SHARED();
+  const Trace trace = read_trace(test::shared_dir() / "data/traces/gpt-oss-20b", {.experts = 32});
+  EXPECT_EQ(trace.shape, (ExpertShape{24, 32, 4}));
+  EXPECT_EQ(trace.tokens(), 108828);
+  const Steps steps(trace);
+  ReplayOptions options;
+  options.held_out_from = 54781;
+  const double tokens = 54047;
+  const auto check = [&](const ReplayResult& result, double hit_rate, double uploads) {
+    EXPECT_NEAR(100 * result.hit_rate, hit_rate, 0.05 + 1e-9) << result.policy;
+    EXPECT_NEAR(static_cast<double>(result.uploads) / tokens, uploads, 0.05 + 1e-9)
+        << result.policy;
+  };
+  const auto run = [&](const std::string& name, int capacity) {
+    const auto policy = experts::make_policy(name, trace.shape, capacity, {});
+    return replay(steps, *policy, capacity, options);
+  };
+  check(run("lru", 192), 60.3, 38.1);
+  check(run("lru-layer", 192), 64.6, 34.0);
+  check(run("lru", 384), 91.4, 8.3);
+  const auto uses = count_uses(trace, 0, options.held_out_from);
+  experts::PolicyOptions plan;
+  plan.plan = experts::most_used(trace.shape, uses, 192, false);
+  const auto frequency = experts::make_policy("static", trace.shape, 192, plan);
+  check(replay(steps, *frequency, 192, options), 45.4, 0);
+  EXPECT_NEAR(100 * replay_belady(steps, 192, false, options).hit_rate, 82.5, 0.05);
+}
+
+}  // namespace
+}  // namespace haq::profile
