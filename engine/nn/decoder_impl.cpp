@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/base/finite.h"
 #include "engine/nn/ends.h"
 #include "engine/nn/layer.h"
 
@@ -19,15 +19,6 @@ using LinearCall = device::Device::LinearCall;
 
 /// A logits buffer that is larger than needed by more than this is given back.
 constexpr std::size_t kSpareLogitsBytes = std::size_t{64} << 20;
-
-/// NaN or infinity: all exponent bits set. Written without a branch so that it vectorises.
-bool all_finite(std::span<const float> values) {
-  std::uint32_t worst = 0;
-  for (const float value : values) {
-    worst = std::max(worst, std::bit_cast<std::uint32_t>(value) & 0x7f800000U);
-  }
-  return worst != 0x7f800000U;
-}
 
 std::int64_t wanted_rows(const Segment& segment) {
   switch (segment.logits) {

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <iterator>
 #include <optional>
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/base/finite.h"
 #include "engine/nn/default_expert_runner.h"
 #include "engine/nn/ends.h"
 #include "engine/quant/attention_quantizer.h"
@@ -28,14 +28,6 @@ constexpr nn::ComputePlan kExact{nn::Compute::kFp32, false};
 /// A W8A8 folder: int8 linears, the rest in the fixed order.
 constexpr nn::ComputePlan kInteger{nn::Compute::kBf16, true};
 constexpr std::int64_t kLogitRows = 128;  ///< rows of logits at a time
-
-bool all_finite(std::span<const float> values) {
-  std::uint32_t worst = 0;
-  for (const float value : values) {
-    worst = std::max(worst, std::bit_cast<std::uint32_t>(value) & 0x7f800000U);
-  }
-  return worst != 0x7f800000U;
-}
 
 }  // namespace
 

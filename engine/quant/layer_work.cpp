@@ -4,27 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/base/finite.h"
 #include "engine/device/host/cpuid.h"
 #include "engine/model/convert.h"
 #include "engine/model/modules.h"
 
 namespace haq::quant {
-namespace {
-
-bool all_finite(std::span<const float> values) {
-  std::uint32_t worst = 0;
-  for (const float value : values) {
-    worst = std::max(worst, std::bit_cast<std::uint32_t>(value) & 0x7f800000U);
-  }
-  return worst != 0x7f800000U;
-}
-
-}  // namespace
-
 void WorkMonitor::phase(int begin, int end, const std::string& what) {
   check();
   deliver();
