@@ -97,24 +97,13 @@ void HostDevice::ffn_block(const FfnGroup& group, std::int64_t first, std::int64
   }
 
   RowBlock h;
-  h.rows = count;
-  h.cols = width;
   if (int8) {
-    h.int8_stride = (width + 63) / 64 * 64;
-    auto* q = scratch.hidden.get<std::int8_t>(padded * static_cast<std::size_t>(h.int8_stride));
-    for (std::int64_t r = 0; r < count; ++r) {
-      const QuantizedRow row =
-          quantize_row(down, hidden + r * width, width, h.int8_stride, q + r * h.int8_stride,
-                       group.rows[static_cast<std::size_t>(first + r)]);
-      scale[r] = row.scale;
-      sum[r] = row.sum;
-    }
-    h.int8 = q;
-    h.scale = scale;
-    h.sum = sum;
+    h = quantize_hidden(down, group, first, count, hidden, padded, scratch);
   } else {
     auto* b = scratch.hidden.get<std::uint16_t>(padded * static_cast<std::size_t>(width));
     kernels_.round_bf16(hidden, count * width, b);
+    h.rows = count;
+    h.cols = width;
     h.bf16 = b;
   }
   const auto& down_slices = down.library().slices;

@@ -5,6 +5,29 @@
 
 namespace haq::device::host {
 
+RowBlock HostDevice::quantize_hidden(const HostLinear& down, const FfnGroup& group,
+                                     std::int64_t first, std::int64_t count, const float* hidden,
+                                     std::size_t room, ThreadScratch& scratch) const {
+  RowBlock h;
+  h.rows = count;
+  h.cols = down.in();
+  h.int8_stride = (h.cols + 63) / 64 * 64;
+  auto* q = scratch.hidden.get<std::int8_t>(room * static_cast<std::size_t>(h.int8_stride));
+  auto* scale = scratch.scales.get<float>(room);
+  auto* sum = scratch.sums.get<std::int32_t>(room);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const QuantizedRow row =
+        quantize_row(down, hidden + r * h.cols, h.cols, h.int8_stride, q + r * h.int8_stride,
+                     group.rows[static_cast<std::size_t>(first + r)]);
+    scale[r] = row.scale;
+    sum[r] = row.sum;
+  }
+  h.int8 = q;
+  h.scale = scale;
+  h.sum = sum;
+  return h;
+}
+
 void HostDevice::ffn_block_int8(const FfnGroup& group, std::int64_t first, std::int64_t count,
                                 const Converted& x, Rows out, ThreadScratch& scratch) {
   const FfnSpec& f = *group.ffn;
@@ -39,23 +62,8 @@ void HostDevice::ffn_block_int8(const FfnGroup& group, std::int64_t first, std::
     }
   }
 
-  RowBlock h;
-  h.rows = count;
-  h.cols = width;
-  h.int8_stride = (width + 63) / 64 * 64;
-  auto* q = scratch.hidden.get<std::int8_t>(static_cast<std::size_t>(count * h.int8_stride));
-  auto* scale = scratch.scales.get<float>(static_cast<std::size_t>(count));
-  auto* sum = scratch.sums.get<std::int32_t>(static_cast<std::size_t>(count));
-  for (std::int64_t r = 0; r < count; ++r) {
-    const QuantizedRow row =
-        quantize_row(down, hidden + r * width, width, h.int8_stride, q + r * h.int8_stride,
-                     group.rows[static_cast<std::size_t>(first + r)]);
-    scale[r] = row.scale;
-    sum[r] = row.sum;
-  }
-  h.int8 = q;
-  h.scale = scale;
-  h.sum = sum;
+  const RowBlock h =
+      quantize_hidden(down, group, first, count, hidden, static_cast<std::size_t>(count), scratch);
   Int8GemmArgs a = int8_args(down, h, 0, down.out(), out.data, out.stride);
   a.out_rows = group.slots.data() + first;
   a.scratch = memory;

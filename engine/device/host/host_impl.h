@@ -113,6 +113,11 @@ class HostDevice final : public Device {
                  Rows out, ThreadScratch& scratch);
   void ffn_block_int8(const FfnGroup& group, std::int64_t first, std::int64_t count,
                       const Converted& x, Rows out, ThreadScratch& scratch);
+  /// The rows that enter `down`, `hidden` [count, down.in()], quantized in the thread's scratch
+  /// memory, which has room for `room` of them; they are rows first ... of the group.
+  RowBlock quantize_hidden(const HostLinear& down, const FfnGroup& group, std::int64_t first,
+                           std::int64_t count, const float* hidden, std::size_t room,
+                           ThreadScratch& scratch) const;
   /// One row quantized into `to` (padded); throws kNumeric naming the layer.
   QuantizedRow quantize_row(const HostLinear& linear, const float* x, std::int64_t cols,
                             std::int64_t stride, std::int8_t* to, std::int64_t row) const;
