@@ -11,11 +11,11 @@
 #include <QPushButton>
 
 #include <QStackedWidget>
-#include <QStyledItemDelegate>
 #include <QTableView>
 #include <QVBoxLayout>
 
 #include "ui/shared/format.h"
+#include "ui/shared/row_delegate.h"
 #include "ui/shared/widgets.h"
 #include "ui/views/model_details.h"
 
@@ -25,33 +25,6 @@ namespace {
 
 constexpr int kMark = 14;
 constexpr int kTableRows = 3;  ///< that stay visible however large the text is
-
-/// Cells with air at both sides and a hairline below.
-class RowDelegate : public QStyledItemDelegate {
- public:
-  using QStyledItemDelegate::QStyledItemDelegate;
-
-  QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
-    return QStyledItemDelegate::sizeHint(option, index) + QSize(2 * space::kM, 0);
-  }
-
-  void paint(QPainter* painter, const QStyleOptionViewItem& option,
-             const QModelIndex& index) const override {
-    QStyleOptionViewItem item(option);
-    initStyleOption(&item, index);
-    const bool selected = item.state & QStyle::State_Selected;
-    const Theme& theme = Theme::instance();
-    if (selected) painter->fillRect(option.rect, theme.tint(Role::kAccent, Role::kRaised, 0.18));
-    painter->fillRect(
-        QRect(option.rect.left(), option.rect.bottom(), option.rect.width(), kHairline),
-        theme.hairline(Role::kRaised));
-    painter->setFont(item.font);
-    painter->setPen(theme.color(Role::kText));
-    const QRect inner = option.rect.adjusted(space::kS, 0, -space::kS, 0);
-    painter->drawText(inner, static_cast<int>(item.displayAlignment),
-                      item.fontMetrics.elidedText(item.text, Qt::ElideMiddle, inner.width()));
-  }
-};
 
 /// "fits" and its opposites with a mark before them, so that colour is not all that tells.
 class FitDelegate : public RowDelegate {
