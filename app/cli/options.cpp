@@ -11,14 +11,6 @@
 
 namespace haq::cli {
 
-namespace {
-
-template <typename Number>
-bool parse_number(const std::string& text, Number& value) {
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return status == std::errc() && end == text.data() + text.size();
-}
-
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   std::size_t begin = 0;
@@ -28,6 +20,14 @@ std::vector<std::string> split(const std::string& text, char separator) {
     if (end == std::string::npos) return parts;
     begin = end + 1;
   }
+}
+
+namespace {
+
+template <typename Number>
+bool parse_number(const std::string& text, Number& value) {
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return status == std::errc() && end == text.data() + text.size();
 }
 
 void check_choice(const std::string& name, const std::string& value, const char* choices) {

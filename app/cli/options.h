@@ -103,6 +103,9 @@ std::optional<Arguments> parse(const Command& command, const std::vector<std::st
 /// source.
 std::vector<std::int32_t> parse_ids(const std::string& text, const std::string& what);
 
+/// The parts between separators; one (maybe empty) part when there is none.
+std::vector<std::string> split(const std::string& text, char separator);
+
 /// Throws UsageError unless `text` is valid UTF-8.
 void check_utf8(const std::string& text, const std::string& what);
 

@@ -57,22 +57,12 @@ const std::vector<std::string>& known_policies() {
   return kKnown;
 }
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
 /// The policies asked for and those always shown, in the order of known_policies().
 std::vector<std::string> wanted_policies(const std::string& text) {
   const std::vector<std::string>& known = known_policies();
   if (text == "all") return known;
   std::vector<std::string> wanted = {"uniform", "lru", "belady"};
-  for (const std::string& name : split(text)) {
+  for (const std::string& name : split(text, ',')) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       throw UsageError(fmt::format("--policy names '{}'", name),
                        fmt::format("use all or some of {}", fmt::join(known, ", ")));
@@ -95,7 +85,7 @@ std::vector<int> capacities(const Arguments& arguments, const experts::ExpertSha
                                   arguments.number("--expert-bytes"))};
   }
   std::vector<int> all;
-  for (const std::string& text : split(arguments.text("--capacity"))) {
+  for (const std::string& text : split(arguments.text("--capacity"), ',')) {
     int value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || value < 0 ||
@@ -113,6 +103,7 @@ struct Sweep {
   const profile::Steps& steps;
   profile::ReplayOptions options;
   experts::PolicyOptions policy;
+  std::vector<std::int64_t> uses;  ///< by expert, in the training part (none: in the whole trace)
 
   profile::ReplayResult run(const std::string& name, int capacity,
                             const CancelToken& cancel) const {
@@ -124,9 +115,7 @@ struct Sweep {
     std::string base = name;
     const bool in_sample = options.held_out_from == 0;
     if (name == "frequency" || name == "frequency-layer") {
-      const std::int64_t end = in_sample ? trace.tokens() : options.held_out_from;
-      settings.plan = experts::most_used(trace.shape, profile::count_uses(trace, 0, end), capacity,
-                                         name == "frequency-layer");
+      settings.plan = experts::most_used(trace.shape, uses, capacity, name == "frequency-layer");
       base = "static";
     }
     const auto object = experts::make_policy(base, trace.shape, capacity, settings);
@@ -195,11 +184,13 @@ int run(const Arguments& arguments) {
   for (const std::string& notice : trace.notices) note(arguments, notice);
   const std::vector<int> sizes = capacities(arguments, trace.shape);
   const profile::Steps steps(trace);
-  Sweep sweep{trace, steps, replay_options(arguments), {}};
+  Sweep sweep{trace, steps, replay_options(arguments), {}, {}};
   if (sweep.options.held_out_from >= trace.tokens()) {
     throw UsageError(fmt::format("--held-out-from is {}", sweep.options.held_out_from),
                      fmt::format("the trace has {} tokens; leave some to count", trace.tokens()));
   }
+  const std::int64_t trained = sweep.options.held_out_from;
+  sweep.uses = profile::count_uses(trace, 0, trained > 0 ? trained : trace.tokens());
   sweep.policy.decay = arguments.number("--decay");
   sweep.policy.margin = arguments.number("--margin");
   sweep.policy.uploads_per_step = static_cast<int>(arguments.integer("--uploads-per-step"));
