@@ -60,6 +60,8 @@ class Linear {
   virtual std::size_t packed_bytes() const = 0;
   /// Bytes of the weights as read for one row (for roofline reports).
   virtual std::size_t weight_bytes() const = 0;
+  /// The checkpoint's own form when it lies in host memory, for copies to other devices; else null.
+  virtual const LinearWeights* host_weights() const { return nullptr; }
 };
 
 enum class Activation { kSwiGlu, kRelu, kGptOss };

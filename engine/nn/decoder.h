@@ -48,6 +48,7 @@ struct Segment {
   Sequence* sequence = nullptr;
   std::span<const std::int32_t> ids;
   enum class Logits { kNone, kLast, kAll } logits = Logits::kLast;
+  bool decode = false;  ///< one new token of an answer; only told to expert runners, changes nothing
 };
 
 /// Routing of one MoE layer in one step; valid during the callback.
@@ -58,6 +59,7 @@ struct RoutedStep {
   std::span<const std::int32_t> ids;      ///< [tokens, top_k], most probable first
   std::span<const float> weights;
   std::span<const float> router_logits;   ///< [tokens, experts]; only filled when hidden states are wanted
+  bool decode = false;                    ///< every segment of the step decodes
   const CancelToken* cancel = nullptr;    ///< may be null; a runner looks at it between batches of experts
 };
 
@@ -108,6 +110,8 @@ class Decoder {
   virtual bool int8() const = 0;        ///< quantized linears run through the integer path
   virtual DecoderStats stats() const = 0;
   virtual device::Device& device() = 0;
+  /// The prepared experts of a layer, on device(); empty in layers without routing.
+  virtual std::span<const device::FfnSpec> experts(int layer) const = 0;
   virtual void set_expert_runner(std::shared_ptr<ExpertRunner> runner) = 0;  ///< null: the default
 };
 

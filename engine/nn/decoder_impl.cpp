@@ -90,7 +90,9 @@ std::span<const float> DecoderImpl::forward(std::span<const Segment> segments,
     const std::int64_t end = sequence.length() + static_cast<std::int64_t>(segment.ids.size());
     add_to_step(sequence, sequence.length(), segment.ids, sequence.rotation_length(end));
   }
-  const Step step = make_step(cancel);
+  const bool decode = std::all_of(segments.begin(), segments.end(),
+                                  [](const Segment& segment) { return segment.decode; });
+  const Step step = make_step(decode, cancel);
   run_layers(step, observer);
   const std::span<const float> logits = logits_of(segments, step);
   const bool every_row =
@@ -160,7 +162,7 @@ void DecoderImpl::rotate_anew(const Segment& segment, const CancelToken* cancel)
       begin_step();
       add_to_step(sequence, static_cast<std::int64_t>(begin), ids.subspan(begin, count),
                   rotation_length);
-      run_layers(make_step(cancel), nullptr);
+      run_layers(make_step(false, cancel), nullptr);
       begin += count;
     }
   }
@@ -185,10 +187,10 @@ void DecoderImpl::add_to_step(CachedSequence& sequence, std::int64_t first_posit
   ids_.insert(ids_.end(), ids.begin(), ids.end());
 }
 
-Step DecoderImpl::make_step(const CancelToken* cancel) {
+Step DecoderImpl::make_step(bool decode, const CancelToken* cancel) {
   const auto tokens = static_cast<std::int64_t>(ids_.size());
   workspace_.reserve(tokens);
-  return {*device_, config_, workspace_, step_segments_, tokens, cancel};
+  return {*device_, config_, workspace_, step_segments_, tokens, decode, cancel};
 }
 
 void DecoderImpl::run_layers(const Step& step, const Observer* observer) {

@@ -32,6 +32,9 @@ class DecoderImpl final : public Decoder {
   bool int8() const override { return plan_.int8; }
   DecoderStats stats() const override;
   device::Device& device() override { return *device_; }
+  std::span<const device::FfnSpec> experts(int layer) const override {
+    return layer_weights(layer).experts;
+  }
   void set_expert_runner(std::shared_ptr<ExpertRunner> runner) override;
 
  private:
@@ -41,7 +44,7 @@ class DecoderImpl final : public Decoder {
   void begin_step();
   void add_to_step(CachedSequence& sequence, std::int64_t first_position,
                    std::span<const std::int32_t> ids, std::int64_t rotation_length);
-  Step make_step(const CancelToken* cancel);
+  Step make_step(bool decode, const CancelToken* cancel);
   void run_layers(const Step& step, const Observer* observer);
   void commit(std::span<const Segment> segments);
   const LayerWeights& layer_weights(int layer) const {

@@ -53,6 +53,7 @@ void FfnBlock::run(const Step& step, const LayerWeights& weights, int layer, Con
   routed.top_k = config_.top_k;
   routed.ids = std::span(ids_).first(choices);
   routed.weights = std::span(weights_).first(choices);
+  routed.decode = step.decode;
   routed.cancel = step.cancel;
   if (with_logits) routed.router_logits = router_logits_;
   if (observer != nullptr && observer->routed) observer->routed(routed);

@@ -26,6 +26,7 @@ struct Step {
   const Workspace& workspace;
   std::span<const StepSegment> segments;
   std::int64_t tokens = 0;
+  bool decode = false;  ///< see RoutedStep
   const CancelToken* cancel = nullptr;
 
   device::Rows rows(Workspace::Slot slot) const { return workspace.rows(slot, tokens); }

@@ -85,7 +85,7 @@ void BatchRunner::run(int layer, device::KvType type, const Body& body, const Ca
       row += length;
     }
     const nn::Step step{
-        on != nullptr ? *on : *device_, config, workspace_, segments, extent.rows, &cancel};
+        on != nullptr ? *on : *device_, config, workspace_, segments, extent.rows, false, &cancel};
     Batch batch;
     batch.first_row = extent.first_row;
     batch.rows = extent.rows;

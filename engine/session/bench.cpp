@@ -182,6 +182,7 @@ class Bench {
       segments[b].sequence = sequences[b].get();
       segments[b].ids = std::span<const std::int32_t>(&ids[b], 1);
       segments[b].logits = nn::Segment::Logits::kLast;
+      segments[b].decode = true;
     }
     const std::span<const float> logits = model_.decoder().forward(segments, nullptr, &cancel_);
     const auto width = static_cast<std::ptrdiff_t>(vocab());

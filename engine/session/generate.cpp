@@ -75,7 +75,7 @@ struct Context::Impl {
 
   void check(std::span<const std::int32_t> prompt, const GenerateOptions& options) const;
   std::int64_t reuse(std::span<const std::int32_t> prompt);
-  std::span<const float> forward(std::span<const std::int32_t> ids, bool logits,
+  std::span<const float> forward(std::span<const std::int32_t> ids, bool logits, bool decode,
                                  const nn::Observer* observer, const CancelToken& cancel);
   std::span<const float> prefill(std::span<const std::int32_t> prompt, std::int64_t done,
                                  const GenerateOptions& options, const CancelToken& cancel,
@@ -123,12 +123,13 @@ std::int64_t Context::Impl::reuse(std::span<const std::int32_t> prompt) {
 }
 
 std::span<const float> Context::Impl::forward(std::span<const std::int32_t> ids, bool logits,
-                                              const nn::Observer* observer,
+                                              bool decode, const nn::Observer* observer,
                                               const CancelToken& cancel) {
   nn::Segment segment;
   segment.sequence = sequence.get();
   segment.ids = ids;
   segment.logits = logits ? nn::Segment::Logits::kLast : nn::Segment::Logits::kNone;
+  segment.decode = decode;
   const std::span<const float> rows =
       model->decoder().forward(std::span(&segment, 1), observer, &cancel);
   cached.insert(cached.end(), ids.begin(), ids.end());
@@ -149,7 +150,7 @@ std::span<const float> Context::Impl::prefill(std::span<const std::int32_t> prom
                   static_cast<std::uint64_t>(total), "tokens"});
     }
     row = forward(prompt.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)),
-                  done + count == total, observed ? &options.observer : nullptr, cancel);
+                  done + count == total, false, observed ? &options.observer : nullptr, cancel);
     done += count;
   }
   if (on_prefill) {
@@ -229,7 +230,7 @@ GenerateResult Context::generate(std::span<const std::int32_t> prompt,
         break;
       }
       cancel.check();
-      row = impl.forward(std::span(&history.back(), 1), true,
+      row = impl.forward(std::span(&history.back(), 1), true, true,
                          observed ? &options.observer : nullptr, cancel);
       ++decode_steps;
     }

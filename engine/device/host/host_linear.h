@@ -31,6 +31,8 @@ class HostLinear final : public Linear {
     return weights_.weight.bytes() + 4 * (weights_.scale.size() + weights_.bias.size());
   }
 
+  const LinearWeights* host_weights() const override { return &weights_; }
+
   const std::string& name() const { return name_; }
   DType dtype() const { return weights_.weight.dtype; }
   const std::byte* data() const { return weights_.weight.data; }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/trace.h"
+#include "engine/experts/trace.h"
 
 #include <algorithm>
 
-namespace haq::profile {
+namespace haq::experts {
 
 Steps::Steps(const Trace& trace) : shape_(trace.shape) {
   const std::size_t steps = trace.batches.size() * static_cast<std::size_t>(shape_.layers);
@@ -57,4 +57,4 @@ std::vector<std::int64_t> count_uses(const Trace& trace, std::int64_t begin, std
   return uses;
 }
 
-}  // namespace haq::profile
+}  // namespace haq::experts

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+namespace haq {
+
+/// A bounded ring between one producing and one consuming thread. push() never waits: when the ring
+/// is full the value is dropped and counted. Capacity is rounded up to a power of two.
+template <class T>
+class SpscRing {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  explicit SpscRing(std::size_t capacity)
+      : mask_(std::bit_ceil(capacity < 2 ? std::size_t{2} : capacity) - 1),
+        values_(std::make_unique<T[]>(mask_ + 1)) {}
+
+  std::size_t capacity() const { return mask_ + 1; }
+
+  /// Producer only. False: dropped.
+  bool push(const T& value) {
+    const std::uint64_t head = head_.load(std::memory_order_relaxed);
+    if (head - seen_tail_ > mask_) {
+      seen_tail_ = tail_.load(std::memory_order_acquire);
+      if (head - seen_tail_ > mask_) {
+        dropped_.fetch_add(1, std::memory_order_relaxed);
+        return false;
+      }
+    }
+    values_[head & mask_] = value;
+    head_.store(head + 1, std::memory_order_release);
+    return true;
+  }
+
+  /// Consumer only: moves at most out.size() values, oldest first; returns how many.
+  std::size_t pop(std::span<T> out) {
+    const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
+    const std::uint64_t head = head_.load(std::memory_order_acquire);
+    std::size_t count = static_cast<std::size_t>(head - tail);
+    if (count > out.size()) count = out.size();
+    for (std::size_t i = 0; i < count; ++i) out[i] = values_[(tail + i) & mask_];
+    tail_.store(tail + count, std::memory_order_release);
+    return count;
+  }
+
+  /// Any thread.
+  std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+  std::size_t size() const {
+    return static_cast<std::size_t>(head_.load(std::memory_order_acquire) -
+                                    tail_.load(std::memory_order_acquire));
+  }
+
+ private:
+  const std::size_t mask_;
+  std::unique_ptr<T[]> values_;
+  alignas(64) std::atomic<std::uint64_t> head_{0};
+  std::uint64_t seen_tail_ = 0;  // the producer's copy, so that it rarely touches the other line
+  std::atomic<std::uint64_t> dropped_{0};
+  alignas(64) std::atomic<std::uint64_t> tail_{0};
+};
+
+}  // namespace haq

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/experts/cost_table.h"
+#include "engine/experts/policy.h"
+
+namespace haq::experts {
+
+/// Where an expert that is not resident is computed (--miss). Admission is the policy's alone.
+enum class MissMode { kCpu, kUpload, kAuto };
+const char* to_string(MissMode mode);
+MissMode parse_miss_mode(const std::string& word);  ///< cpu, upload, auto; kInvalidArgument
+
+enum class Lane : std::uint8_t {
+  kCpu,
+  kResident,  ///< on the device, the expert was there when the step began
+  kAdmitted,  ///< on the device, once the policy's upload of this step has arrived
+  kStreamed,  ///< on the device, through a staging slot that is free again after the step
+};
+
+/// The dispatcher's decision for one step. The vectors are reused from step to step.
+struct Dispatch {
+  std::vector<Lane> lanes;  ///< parallel to Step::experts
+  double cpu_us = 0, link_us = 0, device_us = 0;
+  int streamed = 0;
+
+  /// Modelled time of the step: both lanes run at once, the device waits for the link.
+  double step_us() const { return cpu_us > link_us + device_us ? cpu_us : link_us + device_us; }
+};
+
+/// Chooses lanes so that max(CPU lane, link + device lane) is smallest, as far as `mode` allows.
+/// Residents run on the device. `resident` and `admitted` (by this step's end_step) are parallel to
+/// step.experts; `uploads` counts all copies that the policy ordered in this step, prefetches for
+/// other layers included: they occupy the link whatever is chosen. kCpu: every miss on the CPU.
+/// kUpload: every miss on the device. kAuto: starts with every miss on the CPU and moves the one
+/// with the most tokens to the device as long as that shortens the step. Deterministic; the live
+/// runtime and the replay both call it. `device` false (no device): everything on the CPU.
+void dispatch(const Step& step, std::span<const std::uint8_t> resident,
+              std::span<const std::uint8_t> admitted, int uploads, const CostTable& costs,
+              MissMode mode, bool device, Dispatch& result);
+
+}  // namespace haq::experts

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/experts/cost_table.h"
+#include "engine/profile/sqlite.h"
+
+namespace haq::profile {
+
+/// What a cost table was measured with; a table serves only the same combination.
+struct CostKey {
+  std::string machine;  ///< CPU model, cores and threads used, instruction set
+  std::string device;   ///< name and stated figures of the device
+  std::string experts;  ///< form of an expert: hidden x inner, type
+};
+
+struct StoredCosts {
+  CostKey key;
+  std::int64_t updated_ms = 0;
+  std::int64_t observations = 0;  ///< that refits have seen
+  experts::CostTable table;
+};
+
+/// Measured costs in the user's database. Borrowed connection.
+class CostTables {
+ public:
+  explicit CostTables(Database& database) : database_(database) {}
+  std::optional<StoredCosts> find(const CostKey& key);
+  void put(const StoredCosts& costs);  ///< replaces the one with the same key
+  std::vector<StoredCosts> list();
+  void remove(const CostKey& key);
+
+ private:
+  Database& database_;
+};
+
+}  // namespace haq::profile

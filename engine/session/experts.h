@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/experts/placement.h"
+#include "engine/experts/runtime/runtime.h"
+#include "engine/profile/recorder.h"
+#include "engine/session/session.h"
+
+namespace haq::session {
+
+/// How a model's experts are run: the options of generate, chat, eval, profile and bench, words as
+/// in the command line.
+struct ExpertOptions {
+  std::string device = "auto";  ///< cpu, cuda, cuda:N, emulated, auto
+  std::string vram;    ///< budget of resident experts; empty: 0 on the CPU, else "all" that fits
+  std::string policy;  ///< empty: auto with a device, none without
+  std::filesystem::path plan;  ///< empty: none
+  std::string miss = "auto";
+  std::string path_goal = "time";
+  std::string card;  ///< a preset of the emulated device; empty: none
+  std::optional<double> link_gb_s, emulate_tflops;
+  std::string record;  ///< name of a recording to make; empty: none
+  std::string learn;   ///< name of a recording that `path` learns from beforehand; empty: none
+  std::filesystem::path database;  ///< the user's; for record, learn and cost tables
+};
+
+/// The expert runtime attached to a model, with its device, costs and recording. Detaches when
+/// destroyed. One thread at a time, the model's.
+class ExpertSession {
+ public:
+  /// Null for a dense model when no option asks for experts; kInvalidArgument naming the option
+  /// otherwise. Costs come from the store when they are known there, else they are measured and,
+  /// the store being writable, kept. `notices` receives sentences for the user (a fallback and its
+  /// reason, a budget below a layer's top-k, a recording that cannot be made).
+  static std::unique_ptr<ExpertSession> attach(std::shared_ptr<Model> model,
+                                               const ExpertOptions& options,
+                                               std::vector<std::string>& notices,
+                                               const ProgressCallback& progress = {},
+                                               const CancelToken& cancel = {});
+  virtual ~ExpertSession() = default;
+  virtual experts::ExpertRuntime& runtime() = 0;
+  virtual device::DeviceInfo device() const = 0;
+  /// Call before each prompt.
+  virtual void begin_prompt() = 0;
+  /// Ends the recording, stores the refitted costs; stats stay readable. Called once.
+  virtual std::optional<profile::Recorder::Summary> finish() = 0;
+  /// The object `experts` of the command line's JSON: device, emulated, policy, capacity, accesses,
+  /// hits, hit_rate, per_layer_hit_rate[], evictions, uploads, bytes_uploaded, cpu_tokens,
+  /// gpu_tokens, decisions, regret_us_mean, modelled_ms_per_token{mean,std}, dropped_events,
+  /// telemetry_overhead.
+  virtual nlohmann::ordered_json json() const = 0;
+};
+
+}  // namespace haq::session
