@@ -26,6 +26,13 @@ class SpscRing {
 
   /// Producer only. False: dropped.
   bool push(const T& value) {
+    return push_with([&value](T& slot) { slot = value; });
+  }
+
+  /// Producer only: push() without a copy. fill(T&) writes the value where it will lie; the place
+  /// holds an older value. Not called when the ring is full. False: dropped.
+  template <class Fill>
+  bool push_with(Fill&& fill) {
     const std::uint64_t head = head_.load(std::memory_order_relaxed);
     if (head - seen_tail_ > mask_) {
       seen_tail_ = tail_.load(std::memory_order_acquire);
@@ -34,7 +41,7 @@ class SpscRing {
         return false;
       }
     }
-    values_[head & mask_] = value;
+    fill(values_[head & mask_]);
     head_.store(head + 1, std::memory_order_release);
     return true;
   }
@@ -52,9 +59,12 @@ class SpscRing {
 
   /// Any thread.
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+  /// Any thread; a moment's figure, exact on either end while the other end rests.
   std::size_t size() const {
-    return static_cast<std::size_t>(head_.load(std::memory_order_acquire) -
-                                    tail_.load(std::memory_order_acquire));
+    // The tail first: read after the head it could have passed it, and the difference would wrap.
+    const std::uint64_t tail = tail_.load(std::memory_order_acquire);
+    const auto count = static_cast<std::size_t>(head_.load(std::memory_order_acquire) - tail);
+    return count < capacity() ? count : capacity();
   }
 
  private:

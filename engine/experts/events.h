@@ -10,7 +10,7 @@ namespace haq::experts {
 /// Telemetry of the expert runtime: events of one cache line, written by the thread that runs the
 /// model into a single-producer ring and drained by a recorder or a window. A full ring drops
 /// events and counts them; it never stops the model.
-struct Event {
+struct alignas(64) Event {
   enum class Kind : std::uint8_t {
     kBatch,   ///< a forward pass begins
     kPath,    ///< the choices of one token in one layer (or some of them, see `offset`)
@@ -23,7 +23,7 @@ struct Event {
     std::int32_t prompt;  ///< running number of the prompt
     std::uint8_t decode;  ///< 1: one new token per sequence
   };
-  static constexpr int kPathIds = 20;
+  static constexpr int kPathIds = 16;
   struct Path {
     std::int64_t token;
     std::uint16_t count, offset;  ///< ids[0, count) are the ranks offset, offset + 1, ...
@@ -54,7 +54,7 @@ struct Event {
   };
   Event() : batch{} {}
 };
-static_assert(sizeof(Event) <= 72);
+static_assert(sizeof(Event) == 64);
 
 using EventRing = SpscRing<Event>;
 
