@@ -6,12 +6,12 @@
 
 #include <CLI/Version.hpp>
 #include <chrono>
-#include <fstream>
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "app/cli/model_options.h"
 #include "engine/base/file.h"
+#include "engine/base/machine.h"
 #include "engine/base/threads.h"
 #include "engine/device/host/host_device.h"
 
@@ -20,18 +20,6 @@ namespace haq::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.starts_with("model name")) {
-      const std::size_t colon = line.find(": ");
-      if (colon != std::string::npos) return line.substr(colon + 2);
-    }
-  }
-  return "unknown";
-}
 
 Json machine_json() {
   struct utsname name = {};
