@@ -10,6 +10,7 @@
 #include "engine/experts/dispatch.h"
 #include "engine/experts/events.h"
 #include "engine/experts/policy.h"
+#include "engine/experts/runtime/cost_model.h"
 #include "engine/nn/decoder.h"
 
 namespace haq::experts {
@@ -69,9 +70,15 @@ class ExpertRuntime : public nn::ExpertRunner {
   virtual const Residency& residency() const = 0;
   /// Options as they are in effect (the plan cut to the capacity and the like).
   virtual const RuntimeOptions& options() const = 0;
+  /// What the lanes' measured times say about the next run's cost table.
+  virtual const CostRefit& refit() const = 0;
 };
 
 /// The routed experts of a decoder as the runtime numbers them: layers without routing left out.
 ExpertShape shape_of(const nn::Decoder& decoder);
+/// The form of the decoder's experts in a device's slots. kInvalidArgument for a dense model.
+device::SlotLayout slot_layout_of(const nn::Decoder& decoder);
+/// Slots that make() needs besides the capacity, for experts that pass through.
+int staging_slots(const ExpertShape& shape);
 
 }  // namespace haq::experts
