@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/base/spsc_ring.h"
@@ -57,5 +58,8 @@ struct alignas(64) Event {
 static_assert(sizeof(Event) == 64);
 
 using EventRing = SpscRing<Event>;
+
+/// Of a recording: 16 MiB, a second of events at the rate of a fast desktop.
+inline constexpr std::size_t kDefaultRingEvents = std::size_t{1} << 18;
 
 }  // namespace haq::experts

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "engine/experts/events.h"
@@ -14,19 +15,20 @@ namespace haq::profile {
 
 /// Drains a ring of runtime events on its own thread (30 times a second, sooner when half full) and
 /// writes the paths of finished batches into a recording, one transaction per drain: a kill loses
-/// at most the step under way. A token of which an event was dropped is left out and counted. A
-/// failure to write (full disk, locked file) ends the recording with a notice; it never stops the
-/// model.
+/// the batch under way and what was finished since the last drain. A token of which an event was
+/// dropped is left out and counted. A failure to write (full disk, locked file) ends the recording;
+/// it never stops the model. The store may come without a lock where the program holds it already.
 class Recorder {
  public:
   struct Summary {
     std::string name;
     std::int64_t tokens = 0, decode_tokens = 0, prompts = 0;
     std::int64_t dropped_events = 0, dropped_tokens = 0;
-    std::string failure;  ///< empty: all is written
+    std::string failure;  ///< why the recording ended early, a sentence; empty: all is written
   };
   /// Takes the store (opened for writing). Throws what Recordings::begin() throws.
-  Recorder(StoreFile store, const Recording& recording, std::size_t ring_events = 1 << 18);
+  Recorder(StoreFile store, const Recording& recording,
+           std::size_t ring_events = experts::kDefaultRingEvents);
   ~Recorder();  ///< finishes as "interrupted" when finish() was not called
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -44,8 +46,5 @@ class Recorder {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// Nanoseconds that one event costs the producing thread, measured now (a few milliseconds).
-double measure_event_ns();
 
 }  // namespace haq::profile

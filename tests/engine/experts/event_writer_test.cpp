@@ -75,5 +75,11 @@ TEST(EventWriter, CountsDroppedEventsAsWritten) {
   EXPECT_EQ(ring.dropped(), 6U);
 }
 
+TEST(EventWriter, MeasuresWhatAnEventCosts) {
+  const double ns = measure_event_ns();
+  EXPECT_GT(ns, 0);
+  EXPECT_LT(ns, 1e6);
+}
+
 }  // namespace
 }  // namespace haq::experts
