@@ -31,17 +31,31 @@ struct Dispatch {
 
   /// Modelled time of the step: both lanes run at once, the device waits for the link.
   double step_us() const { return cpu_us > link_us + device_us ? cpu_us : link_us + device_us; }
+
+  struct Miss {
+    std::uint32_t at;  ///< in Step::experts
+    double cpu_us, device_us;
+  };
+  std::vector<Miss> misses;  ///< scratch of dispatch()
+};
+
+/// Factors on the table's times; `device` counts for the link too. Says in hindsight what the best
+/// choice would have been, had the table known the times that were measured.
+struct LaneScale {
+  double cpu = 1, device = 1;
 };
 
 /// Chooses lanes so that max(CPU lane, link + device lane) is smallest, as far as `mode` allows.
 /// Residents run on the device. `resident` and `admitted` (by this step's end_step) are parallel to
 /// step.experts; `uploads` counts all copies that the policy ordered in this step, prefetches for
 /// other layers included: they occupy the link whatever is chosen. kCpu: every miss on the CPU.
-/// kUpload: every miss on the device. kAuto: starts with every miss on the CPU and moves the one
-/// with the most tokens to the device as long as that shortens the step. Deterministic; the live
-/// runtime and the replay both call it. `device` false (no device): everything on the CPU.
+/// kUpload: every miss on the device. kAuto: starts with every miss on the CPU, looks at each once,
+/// in descending order of CPU time saved per device (and link) time added, and moves it to the
+/// device when that shortens the step. The result is never longer than all misses on either side.
+/// Deterministic; the live runtime and the replay both call it. `device` false (no device):
+/// everything on the CPU.
 void dispatch(const Step& step, std::span<const std::uint8_t> resident,
               std::span<const std::uint8_t> admitted, int uploads, const CostTable& costs,
-              MissMode mode, bool device, Dispatch& result);
+              MissMode mode, bool device, Dispatch& result, const LaneScale& scale = {});
 
 }  // namespace haq::experts
