@@ -226,7 +226,7 @@ ReplayResult replay_belady(const Steps& steps, int capacity, bool must_admit,
   const experts::ExpertShape& shape = steps.shape();
   experts::Residency(shape, capacity);  // checks the capacity
   Optimum optimum(steps, capacity, must_admit);
-  ReplayCount count(shape, options.machine);
+  ReplayCount count(shape, options);
   for (std::int64_t index = 0; index < steps.count(); ++index) {
     if (index % kStepsPerCancelCheck == 0) cancel.check();
     const experts::Step step = steps.step(index);
@@ -236,8 +236,8 @@ ReplayResult replay_belady(const Steps& steps, int capacity, bool must_admit,
     }
     const std::int64_t uploads = optimum.end_step(step);
     if (steps.first_token(index) < options.held_out_from) continue;
-    count.add(step.layer, steps.first_token(index), step.tokens, step.experts.size(), hits,
-              uploads);
+    count.add(
+        {step.layer, steps.first_token(index), step.tokens, step.experts.size(), hits, uploads});
   }
   ReplayResult result;
   result.policy = must_admit ? "belady-admit" : "belady";

@@ -16,42 +16,34 @@ constexpr std::int64_t kStepsPerCancelCheck = 1 << 16;
 
 }  // namespace
 
-ReplayCount::ReplayCount(const experts::ExpertShape& shape, const ReplayMachine& machine)
-    : machine_(machine),
-      cpu_us_(machine.cpu_us ? *machine.cpu_us
-                             : machine.expert_bytes / (machine.memory_gb_s * 1e3)),
+ReplayCount::ReplayCount(const experts::ExpertShape& shape, const ReplayOptions& options)
+    : machine_(options.machine),
+      cpu_us_(machine_.cpu_us ? *machine_.cpu_us
+                              : machine_.expert_bytes / (machine_.memory_gb_s * 1e3)),
+      copy_bytes_(options.dispatch ? options.dispatch->costs.expert_bytes : machine_.expert_bytes),
       accesses_(static_cast<std::size_t>(shape.layers), 0),
       hits_(static_cast<std::size_t>(shape.layers), 0) {}
 
-void ReplayCount::add(int layer, std::int64_t first_token, int tokens, std::size_t accesses,
-                      std::size_t hits, std::int64_t uploads) {
-  if (first_token != batch_) {
-    end_batch();
-    batch_ = first_token;
-    batch_tokens_ = tokens;
-  }
-  accesses_[static_cast<std::size_t>(layer)] += static_cast<std::int64_t>(accesses);
-  hits_[static_cast<std::size_t>(layer)] += static_cast<std::int64_t>(hits);
-  uploads_ += uploads;
-  const double cpu = static_cast<double>(accesses - hits) * cpu_us_;
+void ReplayCount::add(const Counted& step) {
+  const double cpu = static_cast<double>(step.accesses - step.hits) * cpu_us_;
   const double link =
-      static_cast<double>(uploads) * machine_.expert_bytes / (machine_.link_gb_s * 1e3);
-  batch_us_ += std::max(cpu, link + static_cast<double>(hits) * machine_.gpu_us);
+      static_cast<double>(step.uploads) * machine_.expert_bytes / (machine_.link_gb_s * 1e3);
+  add(step, std::max(cpu, link + static_cast<double>(step.hits) * machine_.gpu_us));
 }
 
-void ReplayCount::end_batch() {
-  if (batch_tokens_ > 0) {
-    const double ms = batch_us_ / 1e3 / batch_tokens_;
-    tokens_ += batch_tokens_;
-    sum_ += ms * batch_tokens_;
-    sum_of_squares_ += ms * ms * batch_tokens_;
+void ReplayCount::add(const Counted& step, double step_us) {
+  if (step.first_token != batch_) {
+    batch_ = step.first_token;
+    time_.begin_batch(step.tokens);
   }
-  batch_us_ = 0;
-  batch_tokens_ = 0;
+  accesses_[static_cast<std::size_t>(step.layer)] += static_cast<std::int64_t>(step.accesses);
+  hits_[static_cast<std::size_t>(step.layer)] += static_cast<std::int64_t>(step.hits);
+  uploads_ += step.uploads;
+  streamed_ += step.streamed;
+  time_.add(step_us);
 }
 
 void ReplayCount::finish(ReplayResult& result) {
-  end_batch();
   double sum = 0, squares = 0, layers = 0;
   for (std::size_t layer = 0; layer < accesses_.size(); ++layer) {
     result.accesses += accesses_[layer];
@@ -72,11 +64,49 @@ void ReplayCount::finish(ReplayResult& result) {
   result.per_layer_std =
       std::sqrt(std::max(0.0, squares / layers - (sum / layers) * (sum / layers)));
   result.uploads = uploads_;
-  result.bytes = static_cast<double>(uploads_) * machine_.expert_bytes;
-  result.ms_per_token_mean = sum_ / tokens_;
-  result.ms_per_token_std = std::sqrt(std::max(
-      0.0, sum_of_squares_ / tokens_ - result.ms_per_token_mean * result.ms_per_token_mean));
+  result.streamed = streamed_;
+  result.bytes = static_cast<double>(uploads_ + streamed_) * copy_bytes_;
+  result.ms_per_token_mean = time_.mean_ms();
+  result.ms_per_token_std = time_.std_ms();
 }
+
+namespace {
+
+/// Which experts of a step are resident.
+void look_up(const experts::Step& step, const experts::Residency& residency,
+             std::vector<std::uint8_t>& resident) {
+  resident.resize(step.experts.size());
+  const experts::ExpertIndex base = residency.shape().index(step.layer, 0);
+  for (std::size_t i = 0; i < resident.size(); ++i) {
+    resident[i] = residency.contains(base + step.experts[i]);
+  }
+}
+
+/// The steps of a replay as the live runtime would run them.
+class Dispatched {
+ public:
+  explicit Dispatched(const ReplayDispatch& options) : options_(options) {}
+
+  /// Returns the hits.
+  std::size_t begin(const experts::Step& step, const experts::Residency& residency) {
+    look_up(step, residency, before_);
+    return static_cast<std::size_t>(std::count(before_.begin(), before_.end(), 1));
+  }
+  const experts::Dispatch& end(const experts::Step& step, const experts::Residency& residency,
+                               std::int64_t uploads) {
+    look_up(step, residency, after_);
+    experts::dispatch(step, before_, after_, static_cast<int>(uploads), options_.costs,
+                      options_.miss, true, result_);
+    return result_;
+  }
+
+ private:
+  const ReplayDispatch& options_;
+  std::vector<std::uint8_t> before_, after_;
+  experts::Dispatch result_;
+};
+
+}  // namespace
 
 ReplayResult replay(const Steps& steps, experts::Policy& policy, int capacity,
                     const ReplayOptions& options, const CancelToken& cancel) {
@@ -85,22 +115,37 @@ ReplayResult replay(const Steps& steps, experts::Policy& policy, int capacity,
   experts::Residency residency(shape, capacity);
   policy.start(residency);
   residency.reset_counts();
-  ReplayCount count(shape, options.machine);
+  ReplayCount count(shape, options);
+  std::optional<Dispatched> dispatched;
+  if (options.dispatch) dispatched.emplace(*options.dispatch);
   std::int64_t evictions_before = 0;
   for (std::int64_t index = 0; index < steps.count(); ++index) {
     if (index % kStepsPerCancelCheck == 0) cancel.check();
     const experts::Step step = steps.step(index);
-    const experts::ExpertIndex base = shape.index(step.layer, 0);
-    std::size_t hits = 0;
-    for (const std::uint16_t expert : step.experts) hits += residency.contains(base + expert);
+    ReplayCount::Counted counted{step.layer, steps.first_token(index), step.tokens,
+                                 step.experts.size()};
+    if (dispatched) {
+      counted.hits = dispatched->begin(step, residency);
+    } else {
+      const experts::ExpertIndex base = shape.index(step.layer, 0);
+      for (const std::uint16_t expert : step.experts) {
+        counted.hits += residency.contains(base + expert);
+      }
+    }
     const std::int64_t uploads = residency.uploads(), evictions = residency.evictions();
     policy.end_step(step, residency);
-    if (steps.first_token(index) < options.held_out_from) {
+    if (counted.first_token < options.held_out_from) {
       evictions_before += residency.evictions() - evictions;
       continue;
     }
-    count.add(step.layer, steps.first_token(index), step.tokens, step.experts.size(), hits,
-              residency.uploads() - uploads);
+    counted.uploads = residency.uploads() - uploads;
+    if (!dispatched) {
+      count.add(counted);
+      continue;
+    }
+    const experts::Dispatch& lanes = dispatched->end(step, residency, counted.uploads);
+    counted.streamed = lanes.streamed;
+    count.add(counted, lanes.step_us());
   }
   ReplayResult result;
   result.policy = policy.name();
@@ -114,11 +159,11 @@ ReplayResult replay(const Steps& steps, experts::Policy& policy, int capacity,
 ReplayResult uniform_expectation(const Steps& steps, int capacity, const ReplayOptions& options) {
   // Expected hits of a set drawn at random; no time is modelled, because the maximum over lanes
   // is not linear in the hits.
-  ReplayCount count(steps.shape(), options.machine);
+  ReplayCount count(steps.shape(), options);
   for (std::int64_t index = 0; index < steps.count(); ++index) {
     if (steps.first_token(index) < options.held_out_from) continue;
     const experts::Step step = steps.step(index);
-    count.add(step.layer, steps.first_token(index), step.tokens, step.experts.size(), 0, 0);
+    count.add({step.layer, steps.first_token(index), step.tokens, step.experts.size()});
   }
   ReplayResult result;
   count.finish(result);

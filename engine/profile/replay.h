@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/base/progress.h"
+#include "engine/experts/dispatch.h"
 #include "engine/experts/policy.h"
 #include "engine/profile/trace.h"
 
@@ -22,9 +23,17 @@ struct ReplayMachine {
   double gpu_us = 0;             ///< of one expert
 };
 
+/// Models every step as the live runtime does, instead of by ReplayMachine's rule: the dispatcher
+/// chooses lanes by the table.
+struct ReplayDispatch {
+  experts::CostTable costs;
+  experts::MissMode miss = experts::MissMode::kAuto;
+};
+
 struct ReplayOptions {
   std::int64_t held_out_from = 0;  ///< tokens before train and warm, later ones are counted
   ReplayMachine machine;
+  std::optional<ReplayDispatch> dispatch;  ///< only replay() looks at it
 };
 
 /// What one policy did with one capacity, over the counted tokens.
@@ -33,10 +42,11 @@ struct ReplayResult {
   int capacity = 0;
   bool in_sample = false;  ///< trained on the tokens it was counted on
   std::int64_t accesses = 0, hits = 0, uploads = 0, evictions = 0;
+  std::int64_t streamed = 0;  ///< copies for one step only; 0 without ReplayOptions::dispatch
   double hit_rate = 0;
   std::vector<double> per_layer_hit_rate;
   double per_layer_std = 0;  ///< population standard deviation between layers
-  double bytes = 0;          ///< uploaded
+  double bytes = 0;          ///< uploaded and streamed
   double ms_per_token_mean = 0, ms_per_token_std = 0;  ///< modelled; std between tokens
   double seconds = 0;                                  ///< the replay itself
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/experts/modelled_time.h"
 #include "engine/profile/replay.h"
 
 namespace haq::profile {
@@ -11,25 +12,30 @@ namespace haq::profile {
 /// Sums of a replay over the counted steps.
 class ReplayCount {
  public:
-  ReplayCount(const experts::ExpertShape& shape, const ReplayMachine& machine);
+  ReplayCount(const experts::ExpertShape& shape, const ReplayOptions& options);
 
-  /// A step of `tokens` tokens that starts with token `first_token`.
-  void add(int layer, std::int64_t first_token, int tokens, std::size_t accesses, std::size_t hits,
-           std::int64_t uploads);
+  /// What one step of `tokens` tokens, the first of them `first_token`, did.
+  struct Counted {
+    int layer = 0;
+    std::int64_t first_token = 0;
+    int tokens = 1;
+    std::size_t accesses = 0, hits = 0;
+    std::int64_t uploads = 0, streamed = 0;
+  };
+  /// The step takes what ReplayMachine's rule says.
+  void add(const Counted& step);
+  void add(const Counted& step, double step_us);
   /// Writes rates, times and sums into `result`.
   void finish(ReplayResult& result);
 
  private:
-  void end_batch();
-
   ReplayMachine machine_;
   double cpu_us_;
+  double copy_bytes_;
   std::vector<std::int64_t> accesses_, hits_;  ///< by layer
-  std::int64_t uploads_ = 0;
+  std::int64_t uploads_ = 0, streamed_ = 0;
   std::int64_t batch_ = -1;
-  int batch_tokens_ = 0;
-  double batch_us_ = 0;
-  double tokens_ = 0, sum_ = 0, sum_of_squares_ = 0;  ///< of ms per token
+  experts::ModelledTime time_;
 };
 
 }  // namespace haq::profile

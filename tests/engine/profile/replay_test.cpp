@@ -138,6 +138,42 @@ TEST(Replay, ModelsTimeAsTheLongerLanePerLayer) {
   EXPECT_DOUBLE_EQ(result.bytes, 24e6);
 }
 
+TEST(Replay, DispatchesByTheTableWhenToldSo) {
+  const Steps steps(random_trace({4, 12, 3}, 300, 7));
+  ReplayOptions plain;
+  plain.machine = {60, 25, 6e6, 100.0, 30};
+  ReplayOptions dispatched = plain;
+  dispatched.dispatch = ReplayDispatch{experts::CostTable::stated(100, 30, 25, 6e6)};
+  const auto run = [&](const std::string& name, int capacity, const ReplayOptions& options) {
+    const auto policy = experts::make_policy(name, steps.shape(), capacity, {});
+    return replay(steps, *policy, capacity, options);
+  };
+  for (const std::string name : {"none", "lru", "ema"}) {
+    for (const int capacity : {0, 2, 12, 48}) {
+      // Every miss on the CPU is the plain rule.
+      const ReplayResult expected = run(name, capacity, plain);
+      dispatched.dispatch->miss = experts::MissMode::kCpu;
+      const ReplayResult on_cpu = run(name, capacity, dispatched);
+      EXPECT_EQ(on_cpu.hits, expected.hits);
+      EXPECT_EQ(on_cpu.uploads, expected.uploads);
+      EXPECT_EQ(on_cpu.streamed, 0);
+      EXPECT_NEAR(on_cpu.ms_per_token_mean, expected.ms_per_token_mean, 1e-12);
+      EXPECT_NEAR(on_cpu.ms_per_token_std, expected.ms_per_token_std, 1e-9);
+      // No mode changes what is resident; choosing is never slower than either side.
+      dispatched.dispatch->miss = experts::MissMode::kUpload;
+      const ReplayResult uploaded = run(name, capacity, dispatched);
+      dispatched.dispatch->miss = experts::MissMode::kAuto;
+      const ReplayResult chosen = run(name, capacity, dispatched);
+      EXPECT_EQ(uploaded.hits, expected.hits);
+      EXPECT_EQ(chosen.hits, expected.hits);
+      EXPECT_DOUBLE_EQ(uploaded.bytes,
+                       6e6 * static_cast<double>(uploaded.uploads + uploaded.streamed));
+      EXPECT_LE(chosen.ms_per_token_mean, on_cpu.ms_per_token_mean * (1 + 1e-12));
+      EXPECT_LE(chosen.ms_per_token_mean, uploaded.ms_per_token_mean * (1 + 1e-12));
+    }
+  }
+}
+
 TEST(Replay, StepsJoinTheExpertsOfABatch) {
   Trace trace;
   trace.shape = {1, 8, 3};
