@@ -15,8 +15,10 @@
 /// float32 rows; an operation converts (rounds to bf16, quantizes to int8) inside.
 ///
 /// Unless said otherwise an operation may run asynchronously in submission order; synchronize() or a
-/// copy to the host waits. One thread at a time submits to a device. Shapes are checked; a mismatch is
-/// a defect of the caller (kInternal).
+/// copy to the host waits, and rethrows what failed meanwhile. What is handed over by span or by a
+/// pointer to host memory (ids, weights, groups) may be reused on return; prepared weights, caches
+/// and device memory stay valid until then. One thread at a time submits to a device. Shapes are
+/// checked; a mismatch is a defect of the caller (kInternal).
 namespace haq::device {
 
 /// How the product of a linear layer is computed.
@@ -56,6 +58,8 @@ class Linear {
   virtual std::int64_t in() const = 0;
   virtual std::int64_t out() const = 0;
   virtual LinearPath path() const = 0;
+  /// Of the module, for error messages.
+  virtual const std::string& name() const = 0;
   /// Bytes of extra copies made for packing (not the borrowed checkpoint bytes).
   virtual std::size_t packed_bytes() const = 0;
   /// Bytes of the weights as read for one row (for roofline reports).
@@ -140,6 +144,7 @@ struct DeviceInfo {
   bool emulated = false;
   bool host_memory = false;   ///< Buffer::data() can be read by the host
   std::string isa;            ///< instruction set in use ("avx512", "avx2", "scalar" ...)
+  bool bit_identical = true;  ///< int8 layers have the bits of every other device
 };
 
 class Device {

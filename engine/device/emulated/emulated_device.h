@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "engine/device/host/host_device.h"
 #include "engine/device/slots.h"
 
 namespace haq::device {
@@ -29,10 +30,11 @@ struct EmulatedOptions {
   std::size_t memory_bytes = 0;  ///< 0: no limit of its own
   double link_gb_s = 25;         ///< > 0
   double link_latency_us = 10;   ///< per copy
-  double tflops = 100;           ///< int8, 1e12 operations per second (a multiply-add counts two)
+  double tflops = 100;           ///< 1e12 operations per second (a multiply-add counts two)
   double memory_gb_s = 400;      ///< of the device's memory
   double launch_us = 5;          ///< per expert
   int threads = 1;               ///< that do the computing on the host
+  Isa max_isa = Isa::kNative;    ///< of their kernels
   /// Copies take at least their modelled time, so that waiting for the link is real. Tests switch
   /// it off; no result depends on it.
   bool pace_link = true;
@@ -44,8 +46,10 @@ struct EmulatedOptions {
 /// A second worker with its own arena, a byte budget and a throttled link, that computes on the
 /// host with the same kernels: results and residency are real, times are modelled from the stated
 /// figures (an expert takes launch + max(weights / memory speed, operations / tflops)). Submissions
-/// run on its own thread in order; synchronize() waits and rethrows what failed there.
-/// kInvalidArgument for figures out of range.
+/// run on its own thread in order; after a failure those that follow are left out until
+/// synchronize() (or a copy to the host) has rethrown it. Its memory has addresses of its own,
+/// which the host cannot read. Buffers, caches and arenas keep the device alive and wait for its
+/// work when they end. kInvalidArgument for figures out of range.
 std::shared_ptr<SlotDevice> make_emulated_device(const EmulatedOptions& options);
 
 }  // namespace haq::device

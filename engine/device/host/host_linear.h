@@ -26,6 +26,7 @@ class HostLinear final : public Linear {
   std::int64_t in() const override { return weights_.in(); }
   std::int64_t out() const override { return weights_.out(); }
   LinearPath path() const override { return path_; }
+  const std::string& name() const override { return name_; }
   std::size_t packed_bytes() const override { return owned_bytes_.load(std::memory_order_relaxed); }
   std::size_t weight_bytes() const override {
     return weights_.weight.bytes() + 4 * (weights_.scale.size() + weights_.bias.size());
@@ -33,7 +34,6 @@ class HostLinear final : public Linear {
 
   const LinearWeights* host_weights() const override { return &weights_; }
 
-  const std::string& name() const { return name_; }
   DType dtype() const { return weights_.weight.dtype; }
   const std::byte* data() const { return weights_.weight.data; }
   const float* scale() const { return weights_.scale.data(); }

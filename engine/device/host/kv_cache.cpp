@@ -24,7 +24,11 @@ HostKvCache::HostKvCache(const KvLayout& layout) : layout_(layout) {
 }
 
 std::int64_t HostKvCache::capacity() const {
-  return static_cast<std::int64_t>(pages_.size()) * blocks_per_page_ * num::kKeyBlock;
+  return static_cast<std::int64_t>(pages_.size()) * page_tokens();
+}
+
+std::int64_t HostKvCache::page_tokens() const {
+  return blocks_per_page_ * num::kKeyBlock;
 }
 
 void HostKvCache::reserve(std::int64_t tokens) {

@@ -27,6 +27,8 @@ class HostKvCache final : public KvCache {
 
   const KvLayout& layout() const { return layout_; }
   std::int64_t capacity() const;
+  std::size_t page_bytes() const { return page_bytes_; }
+  std::int64_t page_tokens() const;  ///< by which capacity() grows
   /// Rounds and stores rows [k] and [v] of token `position` (below capacity()).
   void store(const KernelTable& kernels, int layer, std::int64_t position, const float* k,
              const float* v);
