@@ -99,8 +99,11 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
   int8_store_tile(a, row, n, acc);
 }
 
-/// One row: the weights are read strictly in order, which the processor's own prefetching follows
-/// best, into a few independent sums.
+/// One row: the weights are read strictly in order into a few independent sums. They come from
+/// memory: asking for each line this far ahead reads a fifth faster than the processor's own
+/// prefetching, which stops at every page. Further ahead or into the second level is no faster.
+constexpr std::int64_t kAhead = 4096;
+
 HAQ_INLINE void int8_row(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
                          std::int64_t n_end) {
   constexpr int kSums = 4;
@@ -112,6 +115,9 @@ HAQ_INLINE void int8_row(const Int8GemmArgs& a, std::int64_t row, std::int64_t n
     for (int s = 0; s < kSums; ++s) acc[s] = int_zero();
     std::int64_t i = 0;
     for (; i + kSums * kStep <= a.k; i += kSums * kStep) {
+      for (int line = 0; line < kSums * kStep; line += 64) {
+        __builtin_prefetch(w + i + line + kAhead);
+      }
 #pragma GCC unroll 4
       for (int s = 0; s < kSums; ++s) {
         acc[s] = int_dot(acc[s], load_w(w + i + s * kStep), load_x(x + i + s * kStep));
