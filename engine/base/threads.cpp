@@ -9,6 +9,7 @@
 #include <exception>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <string>
@@ -33,8 +34,9 @@ void pause() {
 #endif
 }
 
-// Kernels of one token follow each other within a few microseconds; a sleep costs about ten.
-constexpr int kSpins = 2000;
+// Kernels of one token follow each other within some ten microseconds, while waking a sleeping
+// thread costs more than that: some 50 us of looking are worth it, and all that an idle pool takes.
+constexpr int kSpins = 4000;
 
 }  // namespace
 
@@ -59,39 +61,61 @@ int available_cores() {
   return std::max(1, std::min<int>(logical, static_cast<int>(cores.size())));
 }
 
-/// Work is handed out in units, and the caller waits only for units that somebody has begun: a
-/// worker that the system does not schedule in time costs nothing but its help, because the caller
-/// takes its units as well.
+/// Work is handed out in units. Each thread begins with a share of neighbouring units, which it
+/// takes from the front, so that it reads memory as one long stream; a thread without any left
+/// takes the last ones of another's share. The caller waits only for units that somebody has begun:
+/// a worker that the system does not schedule in time costs nothing but its help.
 struct ThreadPool::Impl {
   using Body = std::function<void(std::int64_t unit, int thread)>;
-  static constexpr std::uint64_t kUnclaimed = 0xffffffffU;
 
-  /// Run number << 32 | units not yet claimed. Both in one word, so that a late worker can claim
-  /// from the present run only.
-  std::atomic<std::uint64_t> tickets{0};
+  /// Units [first, end) not yet claimed as end << 32 | first: one word, so that both ends can be
+  /// claimed. A cache line each.
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> left{0};
+  };
+  static constexpr std::uint64_t kOneAtEnd = std::uint64_t{1} << 32;
+  static constexpr std::int64_t kNone = -1;
+
+  std::vector<Share> shares;
+  std::atomic<std::uint64_t> runs{0};  ///< begun so far; what idle workers watch
   std::atomic<std::int64_t> unfinished{0};
   std::atomic<int> sleepers{0};
   std::atomic<bool> caller_sleeps{false};
   std::atomic<bool> stopping{false};
   // Of the present run; read only by a thread that holds a claimed unit, which keeps the run alive.
   const Body* body = nullptr;
-  std::int64_t units = 0;
 
   std::mutex mutex;
   std::condition_variable wake, done;
   std::exception_ptr error;
   std::vector<std::thread> workers;
 
-  bool work_left() const { return (tickets.load() & kUnclaimed) != 0; }
+  explicit Impl(int threads) : shares(static_cast<std::size_t>(threads)) {}
+
+  /// Takes a unit of one share: its first for the owner, its last for others; kNone when it is
+  /// empty. A word that comes back in a later run names units of that run, so that a late thread
+  /// does no harm.
+  static std::int64_t claim(Share& share, bool owner) {
+    std::uint64_t seen = share.left.load();
+    std::uint64_t first = 0, end = 0;
+    do {
+      first = seen & 0xffffffffU;
+      end = seen >> 32;
+      if (first >= end) return kNone;
+    } while (!share.left.compare_exchange_weak(seen, owner ? seen + 1 : seen - kOneAtEnd));
+    return static_cast<std::int64_t>(owner ? first : end - 1);
+  }
 
   /// Takes one unit and computes it; false when none was left.
   bool run_unit(int thread) {
-    std::uint64_t seen = tickets.load();
-    do {
-      if ((seen & kUnclaimed) == 0) return false;
-    } while (!tickets.compare_exchange_weak(seen, seen - 1));
+    const auto own = static_cast<std::size_t>(thread);
+    std::int64_t unit = claim(shares[own], true);
+    for (std::size_t i = 1; unit == kNone && i < shares.size(); ++i) {
+      unit = claim(shares[(own + i) % shares.size()], false);
+    }
+    if (unit == kNone) return false;
     try {
-      (*body)(units - static_cast<std::int64_t>(seen & kUnclaimed), thread);
+      (*body)(unit, thread);
     } catch (...) {
       std::lock_guard lock(mutex);
       if (!error) error = std::current_exception();
@@ -104,26 +128,35 @@ struct ThreadPool::Impl {
   }
 
   void work(int thread) {
+    std::uint64_t seen = 0;
+    const auto idle = [&] { return runs.load() == seen && !stopping.load(); };
     while (!stopping.load()) {
-      for (int spin = 0; spin < kSpins && !work_left(); ++spin) pause();
+      for (int spin = 0; spin < kSpins && idle(); ++spin) pause();
+      if (idle()) {
+        std::unique_lock lock(mutex);
+        sleepers.fetch_add(1);
+        wake.wait(lock, [&] { return !idle(); });
+        sleepers.fetch_sub(1);
+      }
+      seen = runs.load();
       while (run_unit(thread)) {
       }
-      std::unique_lock lock(mutex);
-      sleepers.fetch_add(1);
-      wake.wait(lock, [&] { return work_left() || stopping.load(); });
-      sleepers.fetch_sub(1);
     }
   }
 
   void run(std::int64_t count, const Body& task) {
-    if (count > static_cast<std::int64_t>(kUnclaimed)) {
+    if (count > std::numeric_limits<std::int32_t>::max()) {
       fail(ErrorCode::kInternal, "{} units of parallel work", count);
     }
     body = &task;
-    units = count;
     unfinished.store(count);
-    const std::uint64_t number = (tickets.load() >> 32) + 1;
-    tickets.store((number << 32) | static_cast<std::uint64_t>(count));
+    const auto threads = static_cast<std::int64_t>(shares.size());
+    for (std::int64_t t = 0; t < threads; ++t) {
+      const auto first = static_cast<std::uint64_t>(count * t / threads);
+      const auto end = static_cast<std::uint64_t>(count * (t + 1) / threads);
+      shares[static_cast<std::size_t>(t)].left.store(end << 32 | first);
+    }
+    runs.fetch_add(1);
     if (sleepers.load() > 0) {
       std::lock_guard lock(mutex);
       wake.notify_all();
@@ -145,8 +178,8 @@ struct ThreadPool::Impl {
   }
 };
 
-ThreadPool::ThreadPool(int threads)
-    : impl_(std::make_unique<Impl>()), size_(threads > 0 ? threads : available_cores()) {
+ThreadPool::ThreadPool(int threads) : size_(threads > 0 ? threads : available_cores()) {
+  impl_ = std::make_unique<Impl>(size_);
   for (int index = 1; index < size_; ++index) {
     impl_->workers.emplace_back([this, index] { impl_->work(index); });
   }

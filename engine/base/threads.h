@@ -28,8 +28,9 @@ class ThreadPool {
   void parallel_for(std::int64_t count, std::int64_t grain,
                     const std::function<void(std::int64_t, std::int64_t, int)>& body);
 
-  /// Calls body(index, thread_index) for every index in [0, count), handing out indices one by one
-  /// to whichever thread is free. For uneven work; results must not depend on the assignment.
+  /// Calls body(index, thread_index) for every index in [0, count). Each thread begins with a run
+  /// of neighbouring indices and takes over others' last ones when it is free. For uneven work;
+  /// results must not depend on the assignment.
   void parallel_dynamic(std::int64_t count, const std::function<void(std::int64_t, int)>& body);
 
  private:

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace haq {
@@ -30,6 +32,28 @@ TEST(ThreadPool, RangesAreMultiplesOfTheGrain) {
     EXPECT_EQ(begin % 16, 0);
     EXPECT_TRUE(end % 16 == 0 || end == 100);
   });
+}
+
+TEST(ThreadPool, FreeThreadsTakeOverTheUnitsOfABusyOne) {
+  for (const int threads : {2, 3}) {
+    ThreadPool pool(threads);
+    constexpr int kUnits = 40;
+    // Unit 0 keeps its thread until all the others are done, those of its thread's share among them.
+    std::atomic<int> others{0};
+    bool alone = true;
+    pool.parallel_dynamic(kUnits, [&](std::int64_t unit, int) {
+      if (unit != 0) {
+        ++others;
+        return;
+      }
+      const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (others.load() < kUnits - 1 && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+      }
+      alone = others.load() < kUnits - 1;
+    });
+    EXPECT_FALSE(alone) << threads << " threads, " << others.load() << " units done by others";
+  }
 }
 
 TEST(ThreadPool, RethrowsAndStaysUsable) {
