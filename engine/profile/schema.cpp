@@ -74,7 +74,92 @@ CREATE TABLE quantization_runs (
 CREATE INDEX quantization_runs_by_time ON quantization_runs(started_ms DESC);
 )sql";
 
-constexpr const char* kMigrations[] = {kChats, kQuantizationRuns};
+// Version 3: what the expert runtime measures and records.
+//  - A recorded token's key is recording * 2^40 + its number in the recording: tokens lie in order
+//    of reading, and a row is as long as its path.
+//  - path: [layers][top_k] expert numbers, unsigned 16 bits, little-endian, most probable first,
+//    0xFFFF for what is not known. batch: running number of the forward pass.
+//  - recording_uses: how many tokens chose an expert; decode 0 is prefill. It is kept with every
+//    append, so that lists and plans by frequency need not read the paths.
+//  - A recording of state 'counts' has uses and no tokens; its top_k may be 0: not known.
+constexpr const char* kRecordings = R"sql(
+CREATE TABLE machines (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE cost_tables (
+  machine INTEGER NOT NULL REFERENCES machines(id) ON DELETE CASCADE,
+  device TEXT NOT NULL,
+  experts TEXT NOT NULL,
+  updated_ms INTEGER NOT NULL,
+  observations INTEGER NOT NULL DEFAULT 0 CHECK (observations >= 0),
+  costs TEXT NOT NULL,
+  PRIMARY KEY (machine, device, experts)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE models (
+  id INTEGER PRIMARY KEY,
+  fingerprint TEXT NOT NULL,
+  name TEXT NOT NULL,
+  architecture TEXT NOT NULL,
+  layers INTEGER NOT NULL CHECK (layers BETWEEN 1 AND 1024),
+  experts INTEGER NOT NULL CHECK (experts BETWEEN 1 AND 4096),
+  top_k INTEGER NOT NULL CHECK (top_k BETWEEN 0 AND 256),
+  UNIQUE (fingerprint, name, architecture, layers, experts, top_k)
+) STRICT;
+
+CREATE TABLE recordings (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  created_ms INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('recording', 'done', 'interrupted', 'counts')),
+  model INTEGER NOT NULL REFERENCES models(id),
+  tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0),
+  decode_tokens INTEGER NOT NULL DEFAULT 0 CHECK (decode_tokens BETWEEN 0 AND tokens),
+  prompts INTEGER NOT NULL DEFAULT 0 CHECK (prompts BETWEEN 0 AND tokens),
+  dropped_events INTEGER NOT NULL DEFAULT 0 CHECK (dropped_events >= 0),
+  source TEXT NOT NULL DEFAULT '',
+  run TEXT NOT NULL DEFAULT '{}',
+  notes TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX recordings_by_time ON recordings(created_ms DESC);
+CREATE INDEX recordings_by_model ON recordings(model);
+
+CREATE TABLE recording_tokens (
+  key INTEGER PRIMARY KEY,
+  prompt INTEGER NOT NULL,
+  batch INTEGER NOT NULL,
+  decode INTEGER NOT NULL CHECK (decode IN (0, 1)),
+  path BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE recording_uses (
+  recording INTEGER NOT NULL REFERENCES recordings(id) ON DELETE CASCADE,
+  decode INTEGER NOT NULL CHECK (decode IN (0, 1)),
+  layer INTEGER NOT NULL,
+  expert INTEGER NOT NULL,
+  uses INTEGER NOT NULL CHECK (uses >= 0),
+  PRIMARY KEY (recording, decode, layer, expert)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER recordings_take_their_tokens AFTER DELETE ON recordings BEGIN
+  DELETE FROM recording_tokens WHERE key >= old.id << 40 AND key < (old.id + 1) << 40;
+  DELETE FROM models WHERE id = old.model
+    AND NOT EXISTS (SELECT 1 FROM recordings WHERE model = old.model);
+END;
+
+CREATE TABLE plans (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  created_ms INTEGER NOT NULL,
+  plan TEXT NOT NULL,
+  scores TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX plans_by_time ON plans(created_ms DESC);
+)sql";
+
+constexpr const char* kMigrations[] = {kChats, kQuantizationRuns, kRecordings};
 
 }  // namespace
 

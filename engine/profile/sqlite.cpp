@@ -96,6 +96,16 @@ Statement& Statement::bind_real(int index, double value) {
   return *this;
 }
 
+Statement& Statement::bind_blob(int index, std::span<const std::byte> bytes) {
+  // A null pointer would bind NULL, so an empty blob points somewhere.
+  const void* data = bytes.empty() ? static_cast<const void*>("") : bytes.data();
+  if (sqlite3_bind_blob64(statement_.get(), index, data, bytes.size(), SQLITE_STATIC) !=
+      SQLITE_OK) {
+    fail_sqlite(sqlite3_db_handle(statement_.get()), name_);
+  }
+  return *this;
+}
+
 bool Statement::step() {
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW) return true;
@@ -106,6 +116,12 @@ bool Statement::step() {
 void Statement::run() {
   while (step()) {
   }
+}
+
+Statement& Statement::reset() {
+  // The result repeats the last step's error, which has already been reported.
+  (void)sqlite3_reset(statement_.get());
+  return *this;
 }
 
 std::int64_t Statement::integer(int column) const {
@@ -125,6 +141,14 @@ std::string Statement::text(int column) const {
 
 bool Statement::is_null(int column) const {
   return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+std::span<const std::byte> Statement::blob(int column) const {
+  // In this order: the pointer's type fixes what the length counts.
+  const void* data = sqlite3_column_blob(statement_.get(), column);
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  return {static_cast<const std::byte*>(data),
+          data == nullptr ? 0 : static_cast<std::size_t>(size)};
 }
 
 void Database::Closer::operator()(sqlite3* handle) const noexcept {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,15 +27,20 @@ class Statement {
   Statement& bind(int index, std::string_view text);  ///< copied; may hold NUL bytes
   Statement& bind_null(int index);
   Statement& bind_real(int index, double value);  ///< a NaN becomes NULL
+  /// Not copied: must stay where it is until reset(), another bind, or the end of the statement.
+  Statement& bind_blob(int index, std::span<const std::byte> bytes);
   /// True when there is a row, false at the end.
   bool step();
   /// Runs a statement that returns no rows of interest.
   void run();
+  /// Makes the statement ready to run again. What is bound stays bound.
+  Statement& reset();
 
   std::int64_t integer(int column) const;
   double real(int column) const;
   std::string text(int column) const;  ///< empty for NULL
   bool is_null(int column) const;
+  std::span<const std::byte> blob(int column) const;  ///< valid until the next step or reset
 
  private:
   friend class Database;

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <utility>
 
+#include "engine/profile/recordings.h"
 #include "engine/profile/schema.h"
 
 namespace haq::profile {
@@ -130,6 +131,7 @@ Database open_checked(const fs::path& path) {
   const std::string verdict = database.query_text("PRAGMA quick_check(1)");
   if (verdict != "ok") fail(ErrorCode::kCorrupt, "{}: {}", path.string(), verdict);
   migrate(database);
+  Recordings(database).recover();
   return database;
 }
 

@@ -32,7 +32,8 @@ struct StoreFile {
 
   /// kReadWrite: makes the folder and the file when missing. A damaged file, with its -wal, is
   /// renamed to NAME.corrupt-YYYYMMDD-HHMMSS and a new one begun, with a notice. A file of a newer
-  /// version, or of another program, is left untouched: kConflict.
+  /// version, or of another program, is left untouched: kConflict. Recordings that a dead program
+  /// left unfinished become "interrupted".
   /// kReadOnly: needs no lock and works beside a writer; throws kNotFound or kCorrupt, changes
   /// nothing.
   static StoreFile open(const std::filesystem::path& path, Database::Access access);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/profile/chat_store.h"
+#include "engine/profile/quantization_runs.h"
+#include "engine/profile/recordings.h"
+#include "engine/profile/schema.h"
+#include "engine/profile/store_file.h"
+#include "tests/engine/profile/recording_samples.h"
+#include "tests/support/paths.h"
+
+namespace haq::profile {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+constexpr experts::ExpertShape kShape{24, 32, 4};
+
+/// Token `number` chooses by its number, so that a reader knows what to expect.
+std::vector<std::uint16_t> numbered_path(std::int64_t number) {
+  std::vector<std::uint16_t> path;
+  for (int layer = 0; layer < kShape.layers; ++layer) {
+    for (int rank = 0; rank < kShape.top_k; ++rank) {
+      path.push_back(static_cast<std::uint16_t>((number * 7 + layer + rank) % kShape.experts));
+    }
+  }
+  return path;
+}
+
+void append_numbered(Recordings& recordings, std::int64_t id, std::int64_t first, int count) {
+  std::vector<std::vector<std::uint16_t>> paths;
+  std::vector<RecordedToken> tokens;
+  for (int i = 0; i < count; ++i) paths.push_back(numbered_path(first + i));
+  for (int i = 0; i < count; ++i) {
+    tokens.push_back({0, first + i, true, paths[static_cast<std::size_t>(i)]});
+  }
+  recordings.append(id, tokens);
+}
+
+[[noreturn]] void record_until_killed(const fs::path& path, int report) {
+  try {
+    StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+    Recordings recordings(store.database);
+    const std::int64_t id = recordings.begin(sample_recording("killed", kShape));
+    for (std::int64_t tokens = 0;;) {
+      append_numbered(recordings, id, tokens, 5);
+      tokens += 5;
+      if (::write(report, &tokens, sizeof tokens) != sizeof tokens) ::_exit(3);
+    }
+  } catch (const std::exception&) {
+    ::_exit(2);
+  }
+}
+
+TEST(RecordingFaults, AKillLosesNothingThatWasReportedStored) {
+  for (const std::int64_t before_kill : {5, 300}) {
+    const test::TempDir folder;
+    const fs::path path = folder.path() / "haq.db";
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) record_until_killed(path, ends[1]);
+    ::close(ends[1]);
+    std::int64_t stored = 0;
+    while (stored < before_kill) {
+      ASSERT_EQ(::read(ends[0], &stored, sizeof stored), static_cast<ssize_t>(sizeof stored));
+    }
+    ASSERT_EQ(::kill(child, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    while (::read(ends[0], &stored, sizeof stored) == static_cast<ssize_t>(sizeof stored)) {
+    }
+    ::close(ends[0]);
+
+    {
+      // A reader sees it before anybody has opened the file for writing.
+      StoreFile reader = StoreFile::open(path, Database::Access::kReadOnly);
+      EXPECT_GE(Recordings(reader.database).read("killed").tokens(), stored);
+    }
+    StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+    EXPECT_TRUE(store.notices.empty());
+    Recordings recordings(store.database);
+    EXPECT_EQ(recordings.get("killed").state, "interrupted");
+    const experts::Trace trace = recordings.read("killed");
+    // The kill may have come between storing and reporting.
+    EXPECT_TRUE(trace.tokens() == stored || trace.tokens() == stored + 5);
+    EXPECT_THAT(trace.notices, testing::ElementsAre(HasSubstr("interrupted")));
+    for (std::int64_t token = 0; token < trace.tokens(); ++token) {
+      const auto path_of = numbered_path(token);
+      ASSERT_TRUE(std::equal(path_of.begin(), path_of.end(),
+                             trace.ids.begin() + token * kShape.layers * kShape.top_k));
+    }
+    EXPECT_EQ(recordings.uses("killed", {}), experts::count_uses(trace, 0, trace.tokens()));
+    EXPECT_EQ(recordings.recover(), 0);
+  }
+}
+
+TEST(RecordingFaults, AReaderBesideTheWriterSeesWholeAppends) {
+  const test::TempDir folder;
+  const fs::path path = folder.path() / "haq.db";
+  StoreFile writer = StoreFile::open(path, Database::Access::kReadWrite);
+  Recordings recordings(writer.database);
+  const std::int64_t id = recordings.begin(sample_recording("live", kShape));
+  StoreFile reader = StoreFile::open(path, Database::Access::kReadOnly);
+  Recordings beside(reader.database);
+  for (int round = 0; round < 4; ++round) {
+    append_numbered(recordings, id, round * 3, 3);
+    EXPECT_EQ(beside.get("live").state, "recording");
+    EXPECT_EQ(beside.read("live").tokens(), 3 * (round + 1));
+  }
+  EXPECT_EQ(code_of([&] { beside.remove("live"); }), ErrorCode::kIo) << "it is opened to read";
+}
+
+void make_store_of_version(const fs::path& path, std::size_t version) {
+  Database database = Database::open(path, Database::Access::kReadWrite);
+  for (std::size_t step = 0; step < version; ++step) database.exec(migrations()[step]);
+  database.exec(
+      fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, version));
+  database.exec("INSERT INTO conversations (title, created_ms, updated_ms) VALUES ('old', 1, 1)");
+  if (version < 2) return;
+  database.exec(
+      "INSERT INTO quantization_runs (started_ms, state, source, target, method) VALUES (1, "
+      "'done', 'a', 'b', 'haq')");
+}
+
+TEST(RecordingFaults, OlderStoresAreBroughtUpToDate) {
+  for (const std::size_t version : {1, 2}) {
+    const test::TempDir folder;
+    const fs::path path = folder.path() / "haq.db";
+    make_store_of_version(path, version);
+    EXPECT_EQ(code_of([&] { StoreFile::open(path, Database::Access::kReadOnly); }),
+              ErrorCode::kConflict);
+    {
+      StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+      EXPECT_TRUE(store.notices.empty());
+      EXPECT_EQ(store.database.query_integer("PRAGMA user_version"), schema_version());
+      Recordings recordings(store.database);
+      EXPECT_TRUE(recordings.list().empty());
+      const std::int64_t id = recordings.begin(sample_recording("new", kShape));
+      append_numbered(recordings, id, 0, 3);
+      recordings.finish(id, "done", 0, "{}");
+      EXPECT_EQ(recordings.read("new").tokens(), 3);
+    }
+    ChatStore chats = ChatStore::open(path);
+    ASSERT_EQ(chats.conversations().size(), 1U);
+    EXPECT_EQ(chats.conversations()[0].title, "old");
+    EXPECT_EQ(chats.quantization_runs().list().size(), version < 2 ? 0U : 1U);
+  }
+  EXPECT_GE(schema_version(), 3);
+}
+
+}  // namespace
+}  // namespace haq::profile
