@@ -34,9 +34,11 @@ constexpr Option kOptions[] = {
     {"--budget", Kind::kText, "SIZE", "",
      "the same as 25% of all experts, 96x experts, all, 0, or bytes with a unit (8GiB)"},
     {"--policy", Kind::kText, "P[,P...]", "all",
-     "none, frequency, frequency-layer, lru, lru-layer, ema, belady-admit, or all; uniform, lru "
-     "and "
-     "belady are always shown"},
+     "none, frequency, frequency-layer, lru, lru-layer, ema, path, belady-admit, or all; uniform, "
+     "lru and belady are always shown"},
+    {"--path-goal", Kind::kText, "GOAL", "time",
+     "path: hits (the best hit rate with fewer uploads than lru) or time (the shortest modelled "
+     "time)"},
     {"--link", Kind::kNumber, "GB/S", "25", "speed of the link to the device", "", 1e-3, 1e6},
     {"--mem", Kind::kNumber, "GB/S", "60", "speed of the host's memory", "", 1e-3, 1e6},
     {"--expert-bytes", Kind::kNumber, "N", "0", "bytes of an expert; needed for times and bytes",
@@ -53,7 +55,7 @@ constexpr Option kOptions[] = {
 const std::vector<std::string>& known_policies() {
   static const std::vector<std::string> kKnown = {
       "uniform",   "none", "frequency", "frequency-layer", "lru",
-      "lru-layer", "ema",  "belady",    "belady-admit"};
+      "lru-layer", "ema",  "path",      "belady",          "belady-admit"};
   return kKnown;
 }
 
@@ -172,6 +174,20 @@ profile::ReplayOptions replay_options(const Arguments& arguments) {
   return options;
 }
 
+experts::PathGoal path_goal(const std::string& word) {
+  if (word == "hits") return experts::PathGoal::kHits;
+  if (word == "time") return experts::PathGoal::kTime;
+  throw UsageError(fmt::format("--path-goal is '{}'", word), "use hits or time");
+}
+
+/// The costs that the policies decide by. Without the bytes of an expert only the proportions are
+/// known, and they are all that a decision needs.
+experts::CostTable costs(const profile::ReplayMachine& machine) {
+  profile::ReplayMachine known = machine;
+  if (known.expert_bytes <= 0) known.expert_bytes = 1e6;
+  return known.costs();
+}
+
 int run(const Arguments& arguments) {
   if (!arguments.given("--trace")) {
     throw UsageError("--trace is missing", "name a file of recorded expert paths");
@@ -193,6 +209,8 @@ int run(const Arguments& arguments) {
   sweep.uses = profile::count_uses(trace, 0, trained > 0 ? trained : trace.tokens());
   sweep.policy.decay = arguments.number("--decay");
   sweep.policy.margin = arguments.number("--margin");
+  sweep.policy.path_goal = path_goal(arguments.text("--path-goal"));
+  sweep.policy.costs = costs(sweep.options.machine);
   sweep.policy.uploads_per_step = static_cast<int>(arguments.integer("--uploads-per-step"));
 
   std::vector<profile::ReplayResult> results(sizes.size() * policies.size());

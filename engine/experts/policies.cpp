@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/base/error.h"
+#include "engine/experts/path_policy.h"
 
 namespace haq::experts {
 
@@ -15,16 +16,23 @@ void StaticPolicy::start(Residency& residency) {
   for (const ExpertIndex expert : plan_) residency.admit(expert);
 }
 
-LruPolicy::LruPolicy(const ExpertShape& shape, int capacity, bool per_layer)
+LruPolicy::LruPolicy(const ExpertShape& shape, int capacity, bool per_layer, Pins pins)
     : shape_(shape),
       capacity_(capacity),
       per_layer_(per_layer),
+      pins_(std::move(pins)),
       recent_(shape.total(), per_layer ? shape.layers : 1),
       in_step_(static_cast<std::size_t>(shape.total()), -1) {}
 
+std::string LruPolicy::name() const {
+  const std::string own = per_layer_ ? "lru-layer" : "lru";
+  return pins_.count() > 0 ? "plan+" + own : own;
+}
+
 bool LruPolicy::room(int list, int layer, const Residency& residency) const {
   if (!per_layer_) return !residency.full();
-  return residency.used_in_layer(list) < layer_quota(shape_, capacity_, layer);
+  return residency.used_in_layer(list) - pins_.in_layer(layer) <
+         layer_quota(shape_, capacity_ - pins_.count(), layer);
 }
 
 void LruPolicy::end_step(const Step& step, Residency& residency) {
@@ -36,6 +44,7 @@ void LruPolicy::end_step(const Step& step, Residency& residency) {
   }
   for (const std::uint16_t number : step.experts) {
     const ExpertIndex expert = base + number;
+    if (pins_.has(expert)) continue;
     if (residency.contains(expert)) {
       recent_.touch(list, expert);
       continue;
@@ -56,10 +65,12 @@ void LruPolicy::end_step(const Step& step, Residency& residency) {
   }
 }
 
-EmaPolicy::EmaPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options)
+EmaPolicy::EmaPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options,
+                     Pins pins)
     : shape_(shape),
       capacity_(capacity),
       options_(options),
+      pins_(std::move(pins)),
       scores_(static_cast<std::size_t>(shape.total()), 0),
       worth_(static_cast<std::size_t>(shape.layers), 1) {}
 
@@ -83,7 +94,7 @@ ExpertIndex EmaPolicy::weakest(const Step& step, const Residency& residency) con
   ExpertIndex weakest = -1;
   const ExpertIndex base = shape_.index(step.layer, 0);
   for (ExpertIndex expert = base; expert < base + shape_.experts; ++expert) {
-    if (!residency.contains(expert)) continue;
+    if (!residency.contains(expert) || pins_.has(expert)) continue;
     const bool lower = weakest < 0 || scores_[static_cast<std::size_t>(expert)] <
                                           scores_[static_cast<std::size_t>(weakest)];
     if (!lower) continue;
@@ -97,8 +108,9 @@ ExpertIndex EmaPolicy::weakest(const Step& step, const Residency& residency) con
 
 void EmaPolicy::end_step(const Step& step, Residency& residency) {
   add_uses(step);
-  const int quota = layer_quota(shape_, capacity_, step.layer);
-  if (quota == 0 || options_.uploads_per_step == 0) return;
+  const int quota =
+      layer_quota(shape_, capacity_ - pins_.count(), step.layer) + pins_.in_layer(step.layer);
+  if (quota == pins_.in_layer(step.layer) || options_.uploads_per_step == 0) return;
   missing_.clear();
   for (const std::uint16_t number : step.experts) {
     const ExpertIndex expert = shape_.index(step.layer, number);
@@ -125,7 +137,8 @@ void EmaPolicy::end_step(const Step& step, Residency& residency) {
 }
 
 const std::vector<std::string>& policy_names() {
-  static const std::vector<std::string> kNames = {"none", "static", "lru", "lru-layer", "ema"};
+  static const std::vector<std::string> kNames = {
+      "none", "static", "lru", "lru-layer", "ema", "path", "plan+lru", "plan+ema", "plan+path"};
   return kNames;
 }
 
@@ -170,6 +183,17 @@ std::unique_ptr<Policy> make_policy(const std::string& name, const ExpertShape& 
   if (name == "lru") return std::make_unique<LruPolicy>(shape, capacity, false);
   if (name == "lru-layer") return std::make_unique<LruPolicy>(shape, capacity, true);
   if (name == "ema") return std::make_unique<EmaPolicy>(shape, capacity, options);
+  if (name == "path") return std::make_unique<PathPolicy>(shape, capacity, options);
+  Pins pins(shape, options.plan);
+  if (name == "plan+lru") {
+    return std::make_unique<LruPolicy>(shape, capacity, false, std::move(pins));
+  }
+  if (name == "plan+ema") {
+    return std::make_unique<EmaPolicy>(shape, capacity, options, std::move(pins));
+  }
+  if (name == "plan+path") {
+    return std::make_unique<PathPolicy>(shape, capacity, options, std::move(pins));
+  }
   std::string known;
   for (const std::string& each : policy_names()) known += (known.empty() ? "" : ", ") + each;
   fail(ErrorCode::kInvalidArgument, "policy \"{}\": expected one of {}", name, known);

@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/experts/pins.h"
 #include "engine/experts/policy.h"
 #include "engine/experts/recency_list.h"
 
-/// The policies without prediction. Rules: see each class; `capacity` and quotas are the
-/// residency's.
+/// The policies without prediction. Rules: see each class. Pinned experts (a plan's) are loaded at
+/// the start and never leave; the policy manages the other slots, quotas are shares of those.
 namespace haq::experts {
 
 /// Nothing is ever resident.
@@ -36,8 +37,9 @@ class StaticPolicy final : public Policy {
 /// layer's quota.
 class LruPolicy final : public Policy {
  public:
-  LruPolicy(const ExpertShape& shape, int capacity, bool per_layer);
-  std::string name() const override { return per_layer_ ? "lru-layer" : "lru"; }
+  LruPolicy(const ExpertShape& shape, int capacity, bool per_layer, Pins pins = {});
+  std::string name() const override;
+  void start(Residency& residency) override { pins_.admit_to(residency); }
   void end_step(const Step& step, Residency& residency) override;
 
  private:
@@ -46,6 +48,7 @@ class LruPolicy final : public Policy {
   ExpertShape shape_;
   int capacity_;
   bool per_layer_;
+  Pins pins_;
   RecencyLists recent_;
   std::vector<std::int32_t> in_step_;  ///< by expert: number of the last step it was in
   std::int32_t step_ = 0;
@@ -57,8 +60,9 @@ class LruPolicy final : public Policy {
 /// not in the step; best scores first, at most uploads_per_step.
 class EmaPolicy final : public Policy {
  public:
-  EmaPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options);
-  std::string name() const override { return "ema"; }
+  EmaPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options, Pins pins = {});
+  std::string name() const override { return pins_.count() > 0 ? "plan+ema" : "ema"; }
+  void start(Residency& residency) override { pins_.admit_to(residency); }
   void end_step(const Step& step, Residency& residency) override;
 
  private:
@@ -68,6 +72,7 @@ class EmaPolicy final : public Policy {
   ExpertShape shape_;
   int capacity_;
   PolicyOptions options_;
+  Pins pins_;
   /// Instead of decaying all scores, the worth of a use grows; a layer is rescaled before it
   /// overflows. Only ratios within a layer count.
   std::vector<double> scores_;                           ///< by expert

@@ -16,19 +16,23 @@ constexpr std::int64_t kStepsPerCancelCheck = 1 << 16;
 
 }  // namespace
 
+experts::CostTable ReplayMachine::costs() const {
+  return experts::CostTable::stated(cpu_us ? *cpu_us : expert_bytes / (memory_gb_s * 1e3), gpu_us,
+                                    link_gb_s, expert_bytes);
+}
+
 ReplayCount::ReplayCount(const experts::ExpertShape& shape, const ReplayOptions& options)
-    : machine_(options.machine),
-      cpu_us_(machine_.cpu_us ? *machine_.cpu_us
-                              : machine_.expert_bytes / (machine_.memory_gb_s * 1e3)),
-      copy_bytes_(options.dispatch ? options.dispatch->costs.expert_bytes : machine_.expert_bytes),
+    : costs_(options.machine.costs()),
+      copy_bytes_(options.dispatch ? options.dispatch->costs.expert_bytes
+                                   : options.machine.expert_bytes),
       accesses_(static_cast<std::size_t>(shape.layers), 0),
       hits_(static_cast<std::size_t>(shape.layers), 0) {}
 
 void ReplayCount::add(const Counted& step) {
-  const double cpu = static_cast<double>(step.accesses - step.hits) * cpu_us_;
-  const double link =
-      static_cast<double>(step.uploads) * machine_.expert_bytes / (machine_.link_gb_s * 1e3);
-  add(step, std::max(cpu, link + static_cast<double>(step.hits) * machine_.gpu_us));
+  // A stated table: an expert's time does not depend on its number of tokens.
+  const double cpu = static_cast<double>(step.accesses - step.hits) * costs_.cpu_us(1);
+  const double device = static_cast<double>(step.hits) * costs_.device_us(1);
+  add(step, std::max(cpu, costs_.upload_us(static_cast<double>(step.uploads)) + device));
 }
 
 void ReplayCount::add(const Counted& step, double step_us) {

@@ -21,6 +21,9 @@ struct ReplayMachine {
   double expert_bytes = 0;
   std::optional<double> cpu_us;  ///< of one expert; else expert_bytes / memory_gb_s
   double gpu_us = 0;             ///< of one expert
+
+  /// The same as the table that policies decide by.
+  experts::CostTable costs() const;
 };
 
 /// Models every step as the live runtime does, instead of by ReplayMachine's rule: the dispatcher

@@ -29,8 +29,7 @@ class ReplayCount {
   void finish(ReplayResult& result);
 
  private:
-  ReplayMachine machine_;
-  double cpu_us_;
+  experts::CostTable costs_;
   double copy_bytes_;
   std::vector<std::int64_t> accesses_, hits_;  ///< by layer
   std::int64_t uploads_ = 0, streamed_ = 0;
