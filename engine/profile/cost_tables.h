@@ -25,14 +25,17 @@ struct StoredCosts {
   experts::CostTable table;
 };
 
-/// Measured costs in the user's database. Borrowed connection.
+/// Measured costs in the user's database, the ones that were put last first. Borrowed connection,
+/// same threading and errors as it; kCorrupt for a stored table that makes no sense,
+/// kInvalidArgument for one that would.
 class CostTables {
  public:
   explicit CostTables(Database& database) : database_(database) {}
   std::optional<StoredCosts> find(const CostKey& key);
-  void put(const StoredCosts& costs);  ///< replaces the one with the same key
+  /// Replaces the one with the same key. A time of 0 becomes now.
+  void put(const StoredCosts& costs);
   std::vector<StoredCosts> list();
-  void remove(const CostKey& key);
+  void remove(const CostKey& key);  ///< kNotFound when there is none
 
  private:
   Database& database_;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/profile/recording_rows.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <array>
 
 #include "engine/profile/chat_types.h"
+#include "engine/profile/stored_name.h"
 
 namespace haq::profile {
 namespace {
@@ -95,7 +94,7 @@ Recording one(Database& database, Statement& rows, const std::string& what) {
 }
 
 void check_fields(const Recording& recording, const std::string& state) {
-  check_recording_name(recording.name);
+  check_stored_name(recording.name, "a recording");
   if (!good_shape(recording.shape, state == "counts")) {
     fail(ErrorCode::kInvalidArgument,
          "recording \"{}\": shape is {} layers, {} experts, top-{}; expected 1 to {}, 1 to {}, and "
@@ -151,26 +150,6 @@ std::vector<Recording> all_recordings(Database& database) {
   std::vector<Recording> recordings;
   while (rows.step()) recordings.push_back(read_recording(database, rows));
   return recordings;
-}
-
-void check_recording_name(const std::string& name) {
-  constexpr int kMaxCharacters = 200;
-  int characters = 0;
-  bool good = true;
-  const auto* at = reinterpret_cast<const utf8proc_uint8_t*>(name.data());
-  auto left = static_cast<utf8proc_ssize_t>(name.size());
-  while (left > 0 && good && characters <= kMaxCharacters) {
-    utf8proc_int32_t character = 0;
-    const utf8proc_ssize_t size = utf8proc_iterate(at, left, &character);
-    good = size > 0 && utf8proc_category(character) != UTF8PROC_CATEGORY_CC;
-    at += size;
-    left -= size;
-    ++characters;
-  }
-  if (good && characters >= 1 && characters <= kMaxCharacters) return;
-  fail(ErrorCode::kInvalidArgument,
-       "the name of a recording must have 1 to {} characters of UTF-8 and no control characters",
-       kMaxCharacters);
 }
 
 void check_name_is_free(Database& database, const std::string& name) {

@@ -19,8 +19,6 @@ Recording recording_by_name(Database& database, const std::string& name);
 Recording recording_by_id(Database& database, std::int64_t id);
 std::vector<Recording> all_recordings(Database& database);  ///< newest first
 
-/// Throws kInvalidArgument unless it is 1 to 200 characters of UTF-8 without control characters.
-void check_recording_name(const std::string& name);
 /// Throws kConflict when the name is taken.
 void check_name_is_free(Database& database, const std::string& name);
 /// Checks every field that a caller chooses, then stores the row in `state` with zero sums. Needs a

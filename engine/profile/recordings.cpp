@@ -7,6 +7,7 @@
 
 #include "engine/profile/chat_types.h"
 #include "engine/profile/recording_rows.h"
+#include "engine/profile/stored_name.h"
 
 namespace haq::profile {
 namespace {
@@ -228,7 +229,7 @@ void Recordings::remove(const std::string& name) {
 }
 
 void Recordings::rename(const std::string& name, const std::string& to) {
-  check_recording_name(to);
+  check_stored_name(to, "a recording");
   if (name != to) check_name_is_free(database_, to);
   database_.prepare("UPDATE recordings SET name = ? WHERE name = ?")
       .bind(1, to)

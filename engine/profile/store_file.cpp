@@ -135,6 +135,25 @@ Database open_checked(const fs::path& path) {
   return database;
 }
 
+/// A file that must be there, of the current schema; changes nothing.
+Database open_current(const fs::path& path, Database::Access access) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    fail(ErrorCode::kNotFound, "{}: there is no such database", path.string());
+  const Header header = read_header(path);
+  if (!header.sqlite) fail(ErrorCode::kCorrupt, "{}: not a SQLite database", path.string());
+  check_owner(path, header.user_version, header.application_id);
+  Database database = Database::open(path, access);
+  const std::int64_t version = database.query_integer("PRAGMA user_version");
+  if (version < schema_version()) {
+    throw Error(
+        ErrorCode::kConflict,
+        fmt::format("{}: schema version {}, expected {}", path.string(), version, schema_version()),
+        "open it once in the window, which brings it up to date");
+  }
+  return database;
+}
+
 }  // namespace
 
 int schema_version() {
@@ -173,25 +192,16 @@ WriterLock::~WriterLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+StoreFile StoreFile::join(const fs::path& path) {
+  return {std::nullopt, open_current(path, Database::Access::kReadWrite), {}};
+}
+
 StoreFile StoreFile::open(const fs::path& path, Database::Access access) {
-  std::error_code error;
   if (access == Database::Access::kReadOnly) {
-    if (!fs::exists(path, error))
-      fail(ErrorCode::kNotFound, "{}: there is no such database", path.string());
-    const Header header = read_header(path);
-    if (!header.sqlite) fail(ErrorCode::kCorrupt, "{}: not a SQLite database", path.string());
-    check_owner(path, header.user_version, header.application_id);
-    Database database = Database::open(path, access);
-    const std::int64_t version = database.query_integer("PRAGMA user_version");
-    if (version < schema_version()) {
-      throw Error(ErrorCode::kConflict,
-                  fmt::format("{}: schema version {}, expected {}", path.string(), version,
-                              schema_version()),
-                  "open it once in the window, which brings it up to date");
-    }
-    return {std::nullopt, std::move(database), {}};
+    return {std::nullopt, open_current(path, access), {}};
   }
 
+  std::error_code error;
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error) {
     throw Error(ErrorCode::kIo,

@@ -119,6 +119,25 @@ TEST(RecordingFaults, AReaderBesideTheWriterSeesWholeAppends) {
   EXPECT_EQ(code_of([&] { beside.remove("live"); }), ErrorCode::kIo) << "it is opened to read";
 }
 
+TEST(RecordingFaults, TheWindowsProgramRecordsBesideItsOwnStore) {
+  const test::TempDir folder;
+  const fs::path path = folder.path() / "haq.db";
+  EXPECT_EQ(code_of([&] { StoreFile::join(path); }), ErrorCode::kNotFound);
+  ChatStore window = ChatStore::open(path);
+  StoreFile second = StoreFile::join(path);
+  Recordings recordings(second.database);
+  const std::int64_t id = recordings.begin(sample_recording("live", kShape));
+  for (int round = 0; round < 3; ++round) {
+    window.add(Conversation{.title = "meanwhile"});
+    append_numbered(recordings, id, round, 1);
+  }
+  { StoreFile third = StoreFile::join(path); }
+  EXPECT_EQ(recordings.get("live").state, "recording") << "joining recovers nothing";
+  recordings.finish(id, "done", 0, "{}");
+  EXPECT_EQ(window.conversations().size(), 3U);
+  EXPECT_EQ(recordings.read("live").tokens(), 3);
+}
+
 void make_store_of_version(const fs::path& path, std::size_t version) {
   Database database = Database::open(path, Database::Access::kReadWrite);
   for (std::size_t step = 0; step < version; ++step) database.exec(migrations()[step]);

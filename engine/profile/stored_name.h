@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <string>
+
+namespace haq::profile {
+
+/// Throws kInvalidArgument unless the name is 1 to 200 characters of UTF-8 without control
+/// characters. `kind` ("a recording") is for the message.
+void check_stored_name(const std::string& name, const char* kind);
+
+}  // namespace haq::profile
