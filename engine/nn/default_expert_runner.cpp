@@ -2,23 +2,9 @@
 #include "engine/nn/default_expert_runner.h"
 
 #include "engine/base/error.h"
+#include "engine/nn/expert_batches.h"
 
 namespace haq::nn {
-namespace {
-
-/// Multiply-adds between two looks at the cancel token: some 20 ms on a fast desktop, 200 on a slow
-/// one. Each batch converts its input anew and ends with idle threads, so that short ones cost speed.
-constexpr double kBatchWork = 1e10;
-
-double work_of(const device::FfnGroup& group) {
-  const device::FfnSpec& ffn = *group.ffn;
-  const double matrices = ffn.gate ? 3 : 2;
-  return matrices * static_cast<double>(group.rows.size()) * static_cast<double>(ffn.up->in()) *
-         static_cast<double>(ffn.up->out());
-}
-
-}  // namespace
-
 void DefaultExpertRunner::run(const RoutedStep& step, device::ConstRows x, device::Rows slots) {
   const std::vector<device::FfnSpec>& experts =
       layers_[static_cast<std::size_t>(step.layer)].experts;
@@ -31,16 +17,7 @@ void DefaultExpertRunner::run(const RoutedStep& step, device::ConstRows x, devic
     groups_.push_back({&experts[expert], std::span(rows_).subspan(first, count),
                        std::span(slots_).subspan(first, count)});
   }
-  const std::span<const device::FfnGroup> all(groups_);
-  std::size_t begin = 0;
-  while (begin < all.size()) {
-    std::size_t end = begin;
-    double work = 0;
-    while (end < all.size() && (end == begin || work < kBatchWork)) work += work_of(all[end++]);
-    if (step.cancel != nullptr) step.cancel->check();
-    device_.ffn(x, all.subspan(begin, end - begin), slots);
-    begin = end;
-  }
+  run_in_batches(device_, x, groups_, slots, step.cancel);
 }
 
 void DefaultExpertRunner::group_by_expert(const RoutedStep& step, std::size_t experts) {
