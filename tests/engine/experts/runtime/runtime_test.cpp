@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/experts/runtime/runtime.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/base/error.h"
+#include "tests/engine/experts/runtime/runtime_fixture.h"
+
+namespace haq::test {
+namespace {
+
+using experts::MissMode;
+using experts::RuntimeOptions;
+using experts::RuntimeStats;
+
+/// Golden models with routing in every layer, with a shared expert, and with a dense first layer.
+class RuntimeIdentity : public testing::TestWithParam<std::string> {};
+
+TEST_P(RuntimeIdentity, NoDecisionChangesABit) {
+  const Int8Moe model(GetParam());
+  const std::vector<float> expected = model.run(512, 0);
+  {
+    const Attached runtime(model.decoder(), nullptr, {});
+    EXPECT_TRUE(same_bits(model.run(7, 9), expected)) << "without a device";
+  }
+  const auto device = quick_device();
+  for (const std::string& policy : experts::policy_names()) {
+    for (const int capacity : some_capacities(model.shape())) {
+      for (const MissMode miss : kMissModes) {
+        const Attached runtime(model.decoder(), device,
+                               runtime_options(model.shape(), policy, capacity, miss));
+        const std::size_t chunk = miss == MissMode::kAuto ? 7 : 512;
+        EXPECT_TRUE(same_bits(model.run(chunk, 9), expected))
+            << policy << ", " << capacity << " slots, " << to_string(miss);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, RuntimeIdentity,
+                         testing::Values("olmoe", "mixtral", "qwen2_moe", "deepseek_v2"),
+                         [](const auto& model) { return model.param; });
+
+TEST(ExpertRuntime, CountsWhatItDoes) {
+  const Int8Moe model("olmoe");
+  const experts::ExpertShape shape = model.shape();
+  ASSERT_EQ(shape, (experts::ExpertShape{2, 8, 3}));
+  const Attached runtime(model.decoder(), quick_device(),
+                         runtime_options(shape, "lru", 6, MissMode::kAuto));
+  experts::Trace seen;
+  model.run(16, 8, &seen);
+  const RuntimeStats stats = runtime->stats();
+  const auto tokens = static_cast<std::int64_t>(model.ids().size());
+  EXPECT_EQ(stats.policy, "lru");
+  EXPECT_EQ(stats.capacity, 6);
+  EXPECT_EQ(stats.tokens, tokens);
+  EXPECT_EQ(stats.batches, static_cast<std::int64_t>(seen.batches.size()));
+  EXPECT_EQ(stats.steps, stats.batches * shape.layers);
+  EXPECT_EQ(stats.accesses, experts::Steps(seen).accesses());
+  EXPECT_EQ(stats.cpu_tokens + stats.device_tokens, tokens * shape.layers * shape.top_k);
+  EXPECT_GT(stats.cpu_tokens, 0);
+  EXPECT_GT(stats.device_tokens, 0);
+  EXPECT_GT(stats.hits, 0);
+  EXPECT_EQ(std::accumulate(stats.hits_per_layer.begin(), stats.hits_per_layer.end(), 0L),
+            stats.hits);
+  EXPECT_EQ(stats.uploads, stats.evictions + 6);
+  EXPECT_EQ(stats.bytes_uploaded,
+            static_cast<std::int64_t>(runtime->slot_bytes()) * (stats.uploads + stats.streamed));
+  EXPECT_GT(stats.decisions, 0);
+  EXPECT_LE(stats.decisions, stats.steps);
+  EXPECT_GE(stats.regret_us_sum, 0);
+  EXPECT_GT(stats.actual_us_sum, 0);
+  EXPECT_NEAR(stats.predicted_us_sum,
+              stats.modelled_ms_per_token_mean * 1e3 * static_cast<double>(tokens),
+              1e-6 * stats.predicted_us_sum);
+  EXPECT_EQ(runtime->residency().used(), 6);
+
+  runtime->reset_stats();
+  EXPECT_EQ(runtime->stats().accesses, 0);
+  EXPECT_EQ(runtime->residency().used(), 6);
+  model.run(16, 8);
+  EXPECT_EQ(runtime->stats().tokens, tokens);
+}
+
+TEST(ExpertRuntime, StreamsMoreExpertsThanThereAreStagingSlots) {
+  const Int8Moe model("olmoe");
+  const std::vector<float> expected = model.run(512, 0);
+  const auto device = quick_device();
+  const Attached runtime(model.decoder(), device,
+                         runtime_options(model.shape(), "none", 0, MissMode::kUpload));
+  EXPECT_TRUE(same_bits(model.run(512, 0), expected));
+  const RuntimeStats stats = runtime->stats();
+  EXPECT_GT(stats.streamed, 2 * experts::staging_slots(model.shape()));
+  EXPECT_EQ(stats.streamed, stats.accesses);
+  EXPECT_EQ(stats.cpu_tokens, 0);
+  EXPECT_EQ(stats.uploads, 0);
+  EXPECT_EQ(device->link().copies, stats.streamed);
+  EXPECT_EQ(device->link().bytes, stats.bytes_uploaded);
+}
+
+TEST(ExpertRuntime, LoadsAPlanBeforehand) {
+  const Int8Moe model("olmoe");
+  const auto device = quick_device();
+  RuntimeOptions options = runtime_options(model.shape(), "static", 4, MissMode::kCpu);
+  options.policy_options.plan = {1, 3, 8, 15, 2, 4};  // the most valuable first; two do not fit
+  const Attached runtime(model.decoder(), device, options);
+  EXPECT_THAT(runtime->options().policy_options.plan, testing::ElementsAre(1, 3, 8, 15));
+  EXPECT_EQ(device->link().copies, 4);
+  model.run(512, 0);
+  const RuntimeStats stats = runtime->stats();
+  EXPECT_GT(stats.hits, 0);
+  EXPECT_EQ(stats.uploads, 0);
+  EXPECT_EQ(stats.bytes_uploaded, 0);
+  EXPECT_EQ(stats.streamed, 0);
+  EXPECT_EQ(stats.decisions, 0);  // the mode leaves no choice
+}
+
+TEST(ExpertRuntime, RefusesWhatCannotBe) {
+  const Int8Moe model("olmoe");
+  const auto device = quick_device();
+  const auto refused = [&](std::shared_ptr<device::SlotDevice> on, const RuntimeOptions& options) {
+    try {
+      experts::ExpertRuntime::make(model.decoder(), std::move(on), options);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::kInternal;
+  };
+  const RuntimeOptions good = runtime_options(model.shape(), "lru", 4, MissMode::kAuto);
+  EXPECT_EQ(refused(nullptr, good), ErrorCode::kInvalidArgument);
+  for (const int capacity : {-1, 17}) {
+    RuntimeOptions options = good;
+    options.capacity = capacity;
+    options.policy_options.plan.clear();
+    EXPECT_EQ(refused(device, options), ErrorCode::kInvalidArgument) << capacity;
+  }
+  RuntimeOptions unknown = good;
+  unknown.policy = "fifo";
+  EXPECT_EQ(refused(device, unknown), ErrorCode::kInvalidArgument);
+  RuntimeOptions without_costs = good;
+  without_costs.policy_options.costs = {};
+  EXPECT_EQ(refused(device, without_costs), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused(quick_device(20000), good), ErrorCode::kOutOfMemory);
+
+  LoadSettings settings;
+  const auto dense = load_decoder(golden_model_dir("llama"), settings);
+  EXPECT_THROW(experts::ExpertRuntime::make(*dense, nullptr, {}), Error);
+}
+
+TEST(ExpertRuntime, AFailingDeviceIsAnErrorThatNamesTheLayer) {
+  const Int8Moe model("olmoe");
+  const std::vector<float> expected = model.run(512, 0);
+  const RuntimeOptions options = runtime_options(model.shape(), "lru", 4, MissMode::kUpload);
+  // Room for the slots and for the rows of some tokens, not for those of the whole prompt.
+  const std::size_t slot = experts::slot_layout_of(model.decoder()).bytes();
+  const std::size_t slots = 4 + static_cast<std::size_t>(experts::staging_slots(model.shape()));
+  const auto device = quick_device(slots * slot + 4096);
+  const Attached runtime(model.decoder(), device, options);
+  try {
+    model.run(512, 0);
+    FAIL() << "the rows of the prompt fitted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory);
+    EXPECT_THAT(error.what(), testing::HasSubstr("layer 0"));
+  }
+  // One token at a time fits: the lane and the decoder work on, with the right bits.
+  EXPECT_TRUE(same_bits(model.run(1, 0), expected));
+  model.decoder().set_expert_runner(nullptr);
+  EXPECT_TRUE(same_bits(model.run(512, 0), expected));
+}
+
+TEST(ExpertRuntime, StopsWhenAsked) {
+  const Int8Moe model("olmoe");
+  const std::vector<float> expected = model.run(512, 0);
+  const Attached runtime(model.decoder(), quick_device(),
+                         runtime_options(model.shape(), "lru", 4, MissMode::kAuto));
+  const auto sequence = model.decoder().new_sequence();
+  const CancelToken cancel;
+  nn::Observer observer;
+  observer.routed = [&](const nn::RoutedStep& step) {
+    if (step.layer == 1) cancel.cancel();
+  };
+  const nn::Segment segment{sequence.get(), model.ids()};
+  try {
+    model.decoder().forward(std::span(&segment, 1), &observer, &cancel);
+    FAIL() << "not cancelled";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCancelled);
+  }
+  EXPECT_EQ(sequence->length(), 0);
+  EXPECT_TRUE(same_bits(model.run(512, 3), expected));
+}
+
+}  // namespace
+}  // namespace haq::test
