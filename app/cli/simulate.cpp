@@ -34,8 +34,8 @@ constexpr Option kOptions[] = {
     {"--budget", Kind::kText, "SIZE", "",
      "the same as 25% of all experts, 96x experts, all, 0, or bytes with a unit (8GiB)"},
     {"--policy", Kind::kText, "P[,P...]", "all",
-     "none, frequency, frequency-layer, lru, lru-layer, ema, path, belady-admit, or all; uniform, "
-     "lru and belady are always shown"},
+     "none, frequency, frequency-layer, lru, lru-layer, ema, path, auto, belady-admit, or all; "
+     "uniform, lru and belady are always shown"},
     {"--path-goal", Kind::kText, "GOAL", "time",
      "path: hits (the best hit rate with fewer uploads than lru) or time (the shortest modelled "
      "time)"},
@@ -54,8 +54,8 @@ constexpr Option kOptions[] = {
 
 const std::vector<std::string>& known_policies() {
   static const std::vector<std::string> kKnown = {
-      "uniform",   "none", "frequency", "frequency-layer", "lru",
-      "lru-layer", "ema",  "path",      "belady",          "belady-admit"};
+      "uniform", "none", "frequency", "frequency-layer", "lru",         "lru-layer",
+      "ema",     "path", "auto",      "belady",          "belady-admit"};
   return kKnown;
 }
 

@@ -16,24 +16,14 @@ constexpr std::array<float, UseRates::kHorizons> kHorizonTime = {1, 3, 3, 2},
 constexpr float kLeastChance = 0.1F;  ///< of being used in the next step, for a prefetch
 constexpr double kLeastGain = 0.02;   ///< uses
 
-/// Without measured times: a PC, in units of an expert's time on its CPU.
-CostTable usable(const CostTable& costs) {
-  const bool known = !costs.cpu.empty() && !costs.device.empty() && costs.upload_us(1) > 0;
-  return known ? costs : CostTable::stated(1, 0, 25, 60e3);
-}
-
 }  // namespace
-
-double PathPolicy::Lanes::us(int uploads, double upload_us) const {
-  return std::max(cpu_us, uploads * upload_us + device_us);
-}
 
 PathPolicy::PathPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options,
                        Pins pins)
     : shape_(shape),
       capacity_(capacity),
       options_(options),
-      costs_(usable(options.costs)),
+      costs_(usable_costs(options.costs)),
       pins_(std::move(pins)),
       predictor_(shape),
       upload_us_(costs_.upload_us(1)),
@@ -58,22 +48,13 @@ int PathPolicy::quota(int layer) const {
   return layer_quota(shape_, capacity_ - pins_.count(), layer) + pins_.in_layer(layer);
 }
 
-PathPolicy::Lanes PathPolicy::measure(const Step& step, const Residency& residency) {
-  Lanes lanes;
-  int misses = 0;
-  for (std::size_t i = 0; i < step.experts.size(); ++i) {
-    if (residency.contains(shape_.index(step.layer, step.experts[i]))) {
-      lanes.device_us += costs_.device_us(step.counts[i]);
-    } else {
-      lanes.cpu_us += costs_.cpu_us(step.counts[i]);
-      ++misses;
-    }
-  }
-  if (step.tokens == 1 && misses > 0) {
-    const Lanes one_less{lanes.cpu_us - costs_.cpu_us(1), lanes.device_us + costs_.device_us(1)};
+StepLanes PathPolicy::measure(const Step& step, const Residency& residency) {
+  const StepLanes lanes = step_lanes(step, residency, costs_);
+  if (step.tokens == 1 && lanes.misses > 0) {
+    const StepLanes fewer{lanes.cpu_us - costs_.cpu_us(1), lanes.device_us + costs_.device_us(1),
+                          lanes.misses - 1};
     constexpr double kMemory = 0.999;
-    hit_saves_us_ = kMemory * hit_saves_us_ +
-                    (1 - kMemory) * (lanes.us(0, upload_us_) - one_less.us(0, upload_us_));
+    hit_saves_us_ += (1 - kMemory) * (lanes.us(0, 0) - fewer.us(0, 0) - hit_saves_us_);
   }
   return lanes;
 }
@@ -109,7 +90,7 @@ ExpertIndex PathPolicy::weakest(const Step& step, int layer, const Residency& re
 }
 
 void PathPolicy::end_step(const Step& step, Residency& residency) {
-  const Lanes lanes = measure(step, residency);
+  const StepLanes lanes = measure(step, residency);
   predictor_.add(step);
   if (reference_) {
     const std::int64_t before = reference_residency_->uploads();

@@ -9,6 +9,7 @@
 #include "engine/experts/pins.h"
 #include "engine/experts/policies.h"
 #include "engine/experts/policy.h"
+#include "engine/experts/step_time.h"
 
 namespace haq::experts {
 
@@ -35,13 +36,8 @@ class PathPolicy final : public Policy {
     ExpertIndex expert = -1;
     float worth = 0;
   };
-  struct Lanes {
-    double cpu_us = 0, device_us = 0;
-    double us(int uploads, double upload_us) const;
-  };
-
   /// Of the running step; also updates what a hit saves.
-  Lanes measure(const Step& step, const Residency& residency);
+  StepLanes measure(const Step& step, const Residency& residency);
   /// Fills worth_ of the layer's experts; `next`: with the chance that its next step uses them.
   void appraise(int layer, std::span<const float> next);
   void collect(const Step& step, int layer, const Residency& residency);

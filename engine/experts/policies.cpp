@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/base/error.h"
+#include "engine/experts/auto_policy.h"
 #include "engine/experts/path_policy.h"
 
 namespace haq::experts {
@@ -137,8 +138,9 @@ void EmaPolicy::end_step(const Step& step, Residency& residency) {
 }
 
 const std::vector<std::string>& policy_names() {
-  static const std::vector<std::string> kNames = {
-      "none", "static", "lru", "lru-layer", "ema", "path", "plan+lru", "plan+ema", "plan+path"};
+  static const std::vector<std::string> kNames = {"none",      "static", "lru",      "lru-layer",
+                                                  "ema",       "path",   "plan+lru", "plan+ema",
+                                                  "plan+path", "auto"};
   return kNames;
 }
 
@@ -184,6 +186,7 @@ std::unique_ptr<Policy> make_policy(const std::string& name, const ExpertShape& 
   if (name == "lru-layer") return std::make_unique<LruPolicy>(shape, capacity, true);
   if (name == "ema") return std::make_unique<EmaPolicy>(shape, capacity, options);
   if (name == "path") return std::make_unique<PathPolicy>(shape, capacity, options);
+  if (name == "auto") return std::make_unique<AutoPolicy>(shape, capacity, options);
   Pins pins(shape, options.plan);
   if (name == "plan+lru") {
     return std::make_unique<LruPolicy>(shape, capacity, false, std::move(pins));
