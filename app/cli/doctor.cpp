@@ -13,6 +13,7 @@
 #include "engine/base/file.h"
 #include "engine/base/machine.h"
 #include "engine/base/threads.h"
+#include "engine/device/emulated/emulated_device.h"
 #include "engine/device/host/host_device.h"
 
 namespace haq::cli {
@@ -56,6 +57,28 @@ Json data_json(const Arguments& arguments) {
   return json;
 }
 
+Json device_json(const device::DeviceInfo& info) {
+  return {{"name", info.name},
+          {"kind", info.kind},
+          {"memory_bytes", info.memory_bytes},
+          {"emulated", info.emulated}};
+}
+
+/// What --card and --link know by name; figures of an emulated device, none of this machine.
+Json cards_json() {
+  Json cards = Json::array();
+  for (const device::CardPreset& card : device::card_presets()) {
+    cards.push_back({{"name", card.name},
+                     {"title", card.title},
+                     {"memory_gib", card.memory_gib},
+                     {"memory_gb_s", card.memory_gb_s},
+                     {"int8_tops", card.int8_tops},
+                     {"link_gb_s", card.link_gb_s},
+                     {"source", card.source}});
+  }
+  return cards;
+}
+
 Json versions_json(const device::KernelReport& kernels) {
   return {{"haq", HAQ_VERSION},
           {"onednn", kernels.onednn_version},
@@ -97,6 +120,10 @@ void print_plain(const Json& json) {
                                device["emulated"].get<bool>() ? ", emulated" : "",
                                session::format_bytes(device["memory_bytes"].get<std::uint64_t>())));
   }
+  std::string cards;
+  for (const Json& card : json["cards"])
+    cards += fmt::format("{}{}", cards.empty() ? "" : ", ", card["name"].get<std::string>());
+  line("", "--card of the emulated device: " + cards);
   line("CUDA", json["cuda"]["reason"].get<std::string>());
   const Json& test = json["self_test"];
   line("self-test", test["passed"].get<bool>() ? "passed" : "FAILED");
@@ -139,10 +166,10 @@ int run(const Arguments& arguments) {
        {{"int8", kernels.int8}, {"bf16", kernels.bf16}, {"fixed_order", kernels.fixed_order}}},
       {"notes", kernels.notes}};
   json["self_test"] = {{"passed", failures.empty()}, {"failures", failures}, {"seconds", seconds}};
-  json["devices"] = Json::array({{{"name", info.name},
-                                  {"kind", info.kind},
-                                  {"memory_bytes", info.memory_bytes},
-                                  {"emulated", info.emulated}}});
+  device::EmulatedOptions preview;
+  preview.max_isa = host.max_isa;
+  json["devices"] = {device_json(info), device_json(device::make_emulated_device(preview)->info())};
+  json["cards"] = cards_json();
   json["cuda"] = {{"available", false}, {"reason", "this program is built without a CUDA module"}};
   json["versions"] = versions_json(kernels);
   json["data"] = data_json(arguments);

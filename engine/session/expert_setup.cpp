@@ -67,6 +67,7 @@ device::EmulatedOptions emulated_options(const ExpertOptions& options, int threa
   take("--emulate-gpu-tflops", options.emulate_tflops, figures.tflops);
   // The decoder's own threads compute at the same time.
   figures.threads = std::max(1, threads / 2);
+  figures.max_isa = device::isa_limit_from_environment();
   return figures;
 }
 

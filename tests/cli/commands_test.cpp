@@ -47,7 +47,13 @@ TEST(Commands, Doctor) {
   EXPECT_THAT(found.at("cpu").at("isa_limits").get<std::vector<std::string>>(),
               testing::Contains("scalar"));
   EXPECT_FALSE(found.at("cpu").at("kernels").at("int8").get<std::string>().empty());
-  expect_keys(found.at("devices").at(0), {"name", "kind", "memory_bytes", "emulated"});
+  std::vector<bool> emulated;
+  for (const json& device : found.at("devices")) {
+    expect_keys(device, {"name", "kind", "memory_bytes", "emulated"});
+    emulated.push_back(device.at("emulated").get<bool>());
+    EXPECT_EQ(device.at("kind") == "emulated", emulated.back());
+  }
+  EXPECT_THAT(emulated, testing::ElementsAre(false, true));
   expect_keys(found, {"versions", "data", "cuda", "machine"});
   EXPECT_THAT(run_haq({"doctor"}).out, HasSubstr("self-test     passed"));
 }

@@ -25,6 +25,17 @@ std::span<const CardPreset> card_presets();
 /// kInvalidArgument naming the known words.
 const CardPreset& card_preset(const std::string& name);
 
+/// A link by its generation and lanes.
+struct LinkPreset {
+  const char* name;
+  const char* title;
+  double gb_s;  ///< reachable, 1e9 bytes per second
+  const char* source;
+};
+std::span<const LinkPreset> link_presets();
+/// kInvalidArgument naming the known words.
+const LinkPreset& link_preset(const std::string& name);
+
 struct EmulatedOptions {
   std::string name = "emulated";
   std::size_t memory_bytes = 0;  ///< 0: no limit of its own
