@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
+#include "engine/device/emulated/emulated_device.h"
 #include "engine/device/host/host_device.h"
 
 namespace haq::test {
@@ -23,14 +25,22 @@ device::Isa isa_of(const std::string& name) {
 
 std::unique_ptr<nn::Decoder> load_decoder(const std::filesystem::path& folder,
                                           const LoadSettings& settings) {
-  device::HostOptions host;
-  host.threads = settings.threads;
-  host.max_isa = isa_of(settings.isa);
+  std::shared_ptr<device::Device> device;
+  if (settings.emulated) {
+    device::EmulatedOptions emulated;
+    emulated.threads = settings.threads;
+    emulated.max_isa = isa_of(settings.isa);
+    device = device::make_emulated_device(emulated);
+  } else {
+    device::HostOptions host;
+    host.threads = settings.threads;
+    host.max_isa = isa_of(settings.isa);
+    device = device::make_host_device(host);
+  }
   nn::DecoderOptions options;
   options.compute = settings.compute;
   options.prefill_chunk = settings.prefill_chunk;
-  return nn::Decoder::load(model::Checkpoint::open(folder), device::make_host_device(host),
-                           options);
+  return nn::Decoder::load(model::Checkpoint::open(folder), std::move(device), options);
 }
 
 std::vector<float> append(nn::Decoder& decoder, nn::Sequence& sequence,

@@ -17,6 +17,7 @@ struct LoadSettings {
   int threads = 2;
   std::string isa = "native";
   int prefill_chunk = 512;
+  bool emulated = false;  ///< everything on an emulated device instead of the host's
 };
 
 std::unique_ptr<nn::Decoder> load_decoder(const std::filesystem::path& folder,
