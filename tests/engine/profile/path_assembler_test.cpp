@@ -8,6 +8,7 @@
 
 #include "engine/base/error.h"
 #include "engine/experts/event_writer.h"
+#include "tests/engine/profile/event_samples.h"
 
 namespace haq::profile {
 namespace {
@@ -15,43 +16,6 @@ namespace {
 using experts::Event;
 using experts::EventRing;
 using experts::ExpertShape;
-
-// Runs of random paths, written the way the runtime writes them: layer by layer.
-class Writer {
- public:
-  Writer(const ExpertShape& shape, EventRing& ring) : shape_(shape), ring_(ring) {}
-
-  // Returns the paths, [token][layer][rank]. `layers` below the shape's: the pass is cut off.
-  std::vector<std::uint16_t> batch(int tokens, int prompt, bool decode, int layers = -1) {
-    const std::int64_t row = std::int64_t{shape_.layers} * shape_.top_k;
-    std::vector<std::uint16_t> paths(static_cast<std::size_t>(tokens * row));
-    experts::write_batch(ring_, 0,
-                         {.first_token = next_,
-                          .tokens = tokens,
-                          .prompt = prompt,
-                          .decode = static_cast<std::uint8_t>(decode)});
-    for (int layer = 0; layer < (layers < 0 ? shape_.layers : layers); ++layer) {
-      std::vector<std::int32_t> ids;
-      for (int token = 0; token < tokens; ++token) {
-        for (int rank = 0; rank < shape_.top_k; ++rank) {
-          ids.push_back(static_cast<std::int32_t>(random_() % shape_.experts));
-          paths[static_cast<std::size_t>(token * row + layer * shape_.top_k + rank)] =
-              static_cast<std::uint16_t>(ids.back());
-        }
-      }
-      experts::write_paths(ring_, 0, layer, next_, shape_.top_k, ids);
-      experts::write_step(ring_, 0, layer, {});
-    }
-    next_ += tokens;
-    return paths;
-  }
-
- private:
-  ExpertShape shape_;
-  EventRing& ring_;
-  std::int64_t next_ = 100;  // a recording may begin in the middle of a run
-  std::minstd_rand random_{7};
-};
 
 void drain(EventRing& ring, PathAssembler& assembler, std::size_t chunk) {
   std::vector<Event> events(chunk);
@@ -73,7 +37,7 @@ TEST(PathAssembler, PutsTokensTogetherHoweverEventsAreCut) {
     for (const std::size_t chunk : {std::size_t{1}, std::size_t{7}, std::size_t{4096}}) {
       const ExpertShape shape{3, 64, top_k};
       EventRing ring(1 << 12);
-      Writer writer(shape, ring);
+      SampleEvents writer(shape, ring);
       std::vector<std::uint16_t> expected = writer.batch(9, 0, false);
       for (int i = 0; i < 3; ++i) {
         const std::vector<std::uint16_t> more = writer.batch(1, 0, true);
@@ -108,7 +72,7 @@ TEST(PathAssembler, PutsTokensTogetherHoweverEventsAreCut) {
 TEST(PathAssembler, ClosesADecodeStepWithItsLastLayer) {
   const ExpertShape shape{2, 8, 2};
   EventRing ring(64);
-  Writer writer(shape, ring);
+  SampleEvents writer(shape, ring);
   PathAssembler assembler(shape);
   writer.batch(1, 0, true, 1);
   drain(ring, assembler, 8);
@@ -121,7 +85,7 @@ TEST(PathAssembler, ClosesADecodeStepWithItsLastLayer) {
 TEST(PathAssembler, LeavesOutAPassThatWasCutOff) {
   const ExpertShape shape{4, 8, 2};
   EventRing ring(256);
-  Writer writer(shape, ring);
+  SampleEvents writer(shape, ring);
   PathAssembler assembler(shape);
   writer.batch(5, 0, false, 3);
   writer.batch(2, 1, false);
@@ -135,7 +99,7 @@ TEST(PathAssembler, EveryTokenIsWholeOrCountedWhenEventsAreDropped) {
   const ExpertShape shape{3, 32, 4};
   for (const std::size_t capacity : {16, 32, 64}) {
     EventRing ring(capacity);
-    Writer writer(shape, ring);
+    SampleEvents writer(shape, ring);
     PathAssembler assembler(shape);
     std::vector<std::vector<std::uint16_t>> written;
     std::int64_t total = 0;
