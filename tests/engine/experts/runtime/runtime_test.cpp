@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "engine/base/error.h"
+#include "engine/device/emulated/emulated_device.h"
 #include "tests/engine/experts/runtime/runtime_fixture.h"
 
 namespace haq::test {
@@ -84,6 +85,84 @@ TEST(ExpertRuntime, CountsWhatItDoes) {
   EXPECT_EQ(runtime->residency().used(), 6);
   model.run(16, 8);
   EXPECT_EQ(runtime->stats().tokens, tokens);
+}
+
+TEST(ExpertRuntime, TellsWhatItDoes) {
+  const Int8Moe model("olmoe");
+  const experts::ExpertShape shape = model.shape();
+  const Attached runtime(model.decoder(), quick_device(),
+                         runtime_options(shape, "lru", 4, MissMode::kAuto));
+  experts::EventRing ring(4096);
+  experts::Trace seen;
+  model.run(16, 8);  // before anybody listens
+  const auto before = static_cast<std::int64_t>(model.ids().size());
+  runtime->reset_stats();
+  runtime->set_events(&ring);
+  runtime->set_prompt(7);
+  model.run(16, 8, &seen);
+  runtime->set_events(nullptr);
+  model.run(16, 8);  // nobody listens any more
+
+  std::vector<experts::Event> events(ring.size());
+  ASSERT_EQ(ring.pop(events), events.size());
+  EXPECT_EQ(ring.dropped(), 0U);
+  std::vector<std::uint16_t> ids(seen.ids.size(), experts::Trace::kAbsent);
+  std::size_t batches = 0, steps = 0;
+  std::int64_t hits = 0, uploads = 0, prefetched = 0;
+  for (const experts::Event& event : events) {
+    switch (event.kind) {
+      case experts::Event::Kind::kBatch: {
+        ASSERT_LT(batches, seen.batches.size());
+        const experts::Trace::Batch& batch = seen.batches[batches++];
+        EXPECT_EQ(event.batch.first_token, before + batch.first_token);
+        EXPECT_EQ(event.batch.tokens, batch.tokens);
+        EXPECT_EQ(event.batch.decode != 0, batch.decode);
+        EXPECT_EQ(event.batch.prompt, 7);
+        break;
+      }
+      case experts::Event::Kind::kPath:
+        for (int i = 0; i < event.path.count; ++i) {
+          const std::int64_t at =
+              ((event.path.token - before) * shape.layers + event.layer) * shape.top_k +
+              event.path.offset + i;
+          ids[static_cast<std::size_t>(at)] = event.path.ids[i];
+        }
+        break;
+      case experts::Event::Kind::kStep:
+        ++steps;
+        hits += event.step.hits;
+        EXPECT_EQ(event.step.cpu_choices + event.step.device_choices,
+                  event.step.tokens * shape.top_k);
+        EXPECT_GE(event.step.actual_us, event.step.cpu_us);
+        break;
+      case experts::Event::Kind::kUpload:
+        ++uploads;
+        prefetched += event.upload.prefetch;
+        EXPECT_EQ(event.upload.bytes, static_cast<std::int64_t>(runtime->slot_bytes()));
+        break;
+    }
+  }
+  EXPECT_EQ(batches, seen.batches.size());
+  EXPECT_EQ(steps, batches * static_cast<std::size_t>(shape.layers));
+  EXPECT_EQ(ids, seen.ids);
+  EXPECT_EQ(prefetched, 0);  // lru loads what it has just seen
+  EXPECT_GT(hits, 0);
+  EXPECT_GT(uploads, 0);
+  EXPECT_LT(uploads, runtime->stats().uploads);
+  EXPECT_GT(runtime->stats().telemetry_ns_sum, 0);
+}
+
+TEST(ExpertRuntime, WaitsForCopiesOnASlowLink) {
+  const Int8Moe model("olmoe");
+  const std::vector<float> expected = model.run(512, 0);
+  device::EmulatedOptions slow;
+  slow.link_latency_us = 300;
+  const auto device = device::make_emulated_device(slow);
+  for (const MissMode miss : kMissModes) {
+    const Attached runtime(model.decoder(), device, runtime_options(model.shape(), "lru", 6, miss));
+    EXPECT_TRUE(same_bits(model.run(16, 8), expected)) << to_string(miss);
+    EXPECT_GT(runtime->stats().uploads, 0);
+  }
 }
 
 TEST(ExpertRuntime, StreamsMoreExpertsThanThereAreStagingSlots) {
