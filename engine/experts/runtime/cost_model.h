@@ -13,9 +13,12 @@
 namespace haq::experts {
 
 /// Measures one expert of the decoder on its own device at 1, 2, 4 ... max_tokens rows (medians of
-/// several repeats over different experts, so that caches do not flatter), and, where `device` is
-/// given, the device's compute and link: an emulated device states them. Well under two seconds on
-/// a desktop; reports progress, throws kCancelled.
+/// several repeats over different experts, so that caches do not flatter; times never fall with
+/// more tokens), and, where `device` is given, the device's compute and link: an emulated device
+/// states them. Without one its lane is the host's. Stops at fewer tokens when the large numbers
+/// take too long: well under two seconds on a desktop. Reports progress. kInvalidArgument for a
+/// dense model or numbers outside 1 to nn::kMaxStepTokens, kOutOfMemory when the device cannot hold
+/// one expert, kCancelled. The decoder's thread.
 CostTable measure_costs(nn::Decoder& decoder, device::SlotDevice* device, int max_tokens,
                         const ProgressCallback& progress = {}, const CancelToken& cancel = {});
 
