@@ -24,28 +24,54 @@ Lane device_lane(bool admitted) {
   return admitted ? Lane::kAdmitted : Lane::kStreamed;
 }
 
-/// Chooses for misses that all have one token: equal costs, so that those whose copy is on its way
-/// anyway go first and the order of the step decides the rest.
-void choose_single(const Problem& problem, Dispatch& result) {
+/// A step of one token: all experts cost the same, so that counting is enough. Misses whose copy is
+/// on its way anyway move first, the order of the step decides the rest.
+void dispatch_single(const Problem& problem, int uploads, MissMode mode, Dispatch& result) {
+  const std::size_t count = problem.step.experts.size();
+  std::size_t hits = 0, admitted = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    hits += problem.resident[i] != 0;
+    admitted += problem.resident[i] == 0 && problem.admitted[i] != 0;
+  }
   const double cpu_us = problem.cpu_us(1), device_us = problem.device_us(1);
   const double copy_us = problem.copy_us();
-  std::size_t on_cpu = 0;
-  double device_lane_us = result.link_us;
-  for (const Lane lane : result.lanes) {
-    lane == Lane::kCpu ? void(++on_cpu) : void(device_lane_us += device_us);
+  std::size_t on_cpu = count - hits;
+  std::size_t moved_admitted = 0, moved_others = 0;
+  if (mode == MissMode::kUpload) {
+    moved_admitted = admitted;
+    moved_others = on_cpu - admitted;
+    on_cpu = 0;
+  } else if (mode == MissMode::kAuto) {
+    double device_lane_us = uploads * copy_us + static_cast<double>(hits) * device_us;
+    const auto move = [&](std::size_t limit, double added) {
+      std::size_t moved = 0;
+      for (; moved < limit; ++moved) {
+        const double cpu_lane_us = static_cast<double>(on_cpu) * cpu_us;
+        const double after = std::max(cpu_lane_us - cpu_us, device_lane_us + added);
+        if (!(after < std::max(cpu_lane_us, device_lane_us))) break;
+        device_lane_us += added;
+        --on_cpu;
+      }
+      return moved;
+    };
+    moved_admitted = move(admitted, device_us);
+    moved_others = move(count - hits - admitted, device_us + copy_us);
   }
-  for (const bool admitted : {true, false}) {
-    const double added = device_us + (admitted ? 0 : copy_us);
-    for (std::size_t i = 0; i < result.lanes.size() && on_cpu > 0; ++i) {
-      if (result.lanes[i] != Lane::kCpu || (problem.admitted[i] != 0) != admitted) continue;
-      const double cpu_lane_us = static_cast<double>(on_cpu) * cpu_us;
-      const double moved =
-          std::max(static_cast<double>(on_cpu - 1) * cpu_us, device_lane_us + added);
-      if (!(moved < std::max(cpu_lane_us, device_lane_us))) break;  // nor any other of its kind
-      result.lanes[i] = device_lane(admitted);
-      device_lane_us += added;
-      --on_cpu;
+  result.streamed = static_cast<int>(moved_others);
+  result.cpu_us = static_cast<double>(on_cpu) * cpu_us;
+  result.device_us = static_cast<double>(count - on_cpu) * device_us;
+  result.link_us = (uploads + static_cast<double>(moved_others)) * copy_us;
+  result.lanes.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    Lane lane = Lane::kCpu;
+    if (problem.resident[i] != 0) {
+      lane = Lane::kResident;
+    } else if (problem.admitted[i] != 0) {
+      if (moved_admitted > 0) lane = (--moved_admitted, Lane::kAdmitted);
+    } else if (moved_others > 0) {
+      lane = (--moved_others, Lane::kStreamed);
     }
+    result.lanes[i] = lane;
   }
 }
 
@@ -80,28 +106,24 @@ void choose(const Problem& problem, Dispatch& result) {
 
 /// Sums the lanes in the order of the step, whatever way they were chosen in.
 void add_up(const Problem& problem, int uploads, Dispatch& result) {
-  std::size_t on_cpu = 0, streamed = 0;
   result.cpu_us = result.device_us = 0;
+  result.streamed = 0;
   for (std::size_t i = 0; i < result.lanes.size(); ++i) {
-    const Lane lane = result.lanes[i];
-    on_cpu += lane == Lane::kCpu;
-    streamed += lane == Lane::kStreamed;
-    if (problem.step.tokens == 1) continue;
     const double tokens = problem.step.counts[i];
-    if (lane == Lane::kCpu) {
+    if (result.lanes[i] == Lane::kCpu) {
       result.cpu_us += problem.cpu_us(tokens);
     } else {
       result.device_us += problem.device_us(tokens);
     }
+    result.streamed += result.lanes[i] == Lane::kStreamed;
   }
-  if (problem.step.tokens == 1) {
-    const std::size_t on_device = result.lanes.size() - on_cpu;
-    if (on_cpu > 0) result.cpu_us = static_cast<double>(on_cpu) * problem.cpu_us(1);
-    if (on_device > 0) result.device_us = static_cast<double>(on_device) * problem.device_us(1);
-  }
-  result.streamed = static_cast<int>(streamed);
-  const double copies = uploads + static_cast<double>(streamed);
-  result.link_us = copies == 0 ? 0 : problem.scale.device * problem.costs.upload_us(copies);
+  result.link_us = (uploads + result.streamed) * problem.copy_us();
+}
+
+/// A step without a device.
+void all_on_cpu(const Problem& problem, Dispatch& result) {
+  result.lanes.assign(problem.step.experts.size(), Lane::kCpu);
+  add_up(problem, 0, result);
 }
 
 }  // namespace
@@ -129,21 +151,19 @@ void dispatch(const Step& step, std::span<const std::uint8_t> resident,
               std::span<const std::uint8_t> admitted, int uploads, const CostTable& costs,
               MissMode mode, bool device, Dispatch& result, const LaneScale& scale) {
   const Problem problem{step, resident, admitted, costs, scale};
+  if (!device) return all_on_cpu(problem, result);
+  if (step.tokens == 1) return dispatch_single(problem, uploads, mode, result);
   const std::size_t count = step.experts.size();
   result.lanes.resize(count);
-  std::size_t misses = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    const bool hit = device && resident[i] != 0;
-    result.lanes[i] = hit ? Lane::kResident : Lane::kCpu;
-    misses += !hit;
+    const bool miss = resident[i] == 0;
+    result.lanes[i] = !miss                       ? Lane::kResident
+                      : mode == MissMode::kUpload ? device_lane(admitted[i] != 0)
+                                                  : Lane::kCpu;
   }
-  if (device && misses > 0 && mode == MissMode::kUpload) {
-    for (std::size_t i = 0; i < count; ++i) {
-      if (result.lanes[i] == Lane::kCpu) result.lanes[i] = device_lane(admitted[i] != 0);
-    }
-  } else if (device && misses > 0 && mode == MissMode::kAuto) {
-    result.link_us = uploads == 0 ? 0 : scale.device * costs.upload_us(uploads);
-    step.tokens == 1 ? choose_single(problem, result) : choose(problem, result);
+  if (mode == MissMode::kAuto) {
+    result.link_us = uploads * problem.copy_us();
+    choose(problem, result);
   }
   add_up(problem, uploads, result);
 }
