@@ -118,8 +118,10 @@ class Bench {
       sequence->truncate(options_.depth);
       const auto start = Clock::now();
       read(*sequence, ids);
+      const double seconds = seconds_since(start);
+      result_.work_seconds += seconds;
       if (stage == Stage::kMeasure) {
-        speeds.push_back(tokens / seconds_since(start));
+        speeds.push_back(tokens / seconds);
         // In turn with the prompts: what else the machine does slows both alike.
         peaks.push_back(library_gops(chunk));
       }
@@ -153,8 +155,10 @@ class Bench {
           random_ids(options_.batch, vocab(), options_.seed + 2 + static_cast<std::uint64_t>(i));
       const auto start = Clock::now();
       for (int step = 0; step < options_.decode; ++step) decode_step(sequences, ids);
+      const double seconds = seconds_since(start);
+      result_.work_seconds += seconds;
       if (stage == Stage::kMeasure) {
-        speeds.push_back(options_.decode * options_.batch / seconds_since(start));
+        speeds.push_back(options_.decode * options_.batch / seconds);
         peaks.push_back(device::read_bandwidth_gb_s(model_.threads()));
       }
       ++done_;

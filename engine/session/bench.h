@@ -45,6 +45,7 @@ struct BenchResult {
   std::vector<RooflineRow> roofline;
   std::size_t mapped_bytes = 0, packed_bytes = 0, owned_bytes = 0, kv_bytes = 0;
   std::uint64_t peak_rss_bytes = 0;  ///< highest resident memory while the model worked
+  double work_seconds = 0;           ///< in which the model ran, the warm-up included
   bool cancelled = false;            ///< stopped early: what was measured so far
 };
 
