@@ -35,7 +35,9 @@ void check_words(const ExpertOptions& options) {
     refuse(fmt::format("--policy is '{}'", options.policy),
            fmt::format("use one of {}", fmt::join(policies, ", ")));
   }
-  experts::parse_miss_mode(options.miss);
+  if (options.miss != "auto" && options.miss != "cpu" && options.miss != "upload") {
+    refuse(fmt::format("--miss is '{}'", options.miss), "use cpu, upload or auto");
+  }
   if (options.path_goal != "time" && options.path_goal != "hits") {
     refuse(fmt::format("--path-goal is '{}'", options.path_goal), "use time or hits");
   }

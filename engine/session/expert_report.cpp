@@ -62,10 +62,7 @@ Json experts_json(const experts::RuntimeStats& stats, const ExpertRun& run,
   json["modelled_ms_per_token"] = {
       {"mean", timed ? Json(stats.modelled_ms_per_token_mean) : Json()},
       {"std", timed ? Json(stats.modelled_ms_per_token_std) : Json()}};
-  json["predicted_vs_actual"] = {
-      {"predicted_ms", timed ? Json(stats.predicted_us_sum / 1e3) : Json()},
-      {"actual_ms", stats.actual_us_sum / 1e3},
-      {"ratio", timed ? Json(ratio(stats.predicted_us_sum, stats.actual_us_sum)) : Json()}};
+  json["predicted_vs_actual"] = timed ? experts::to_json(stats.cost_report) : Json();
   json["slot_bytes"] = facts.slot_bytes;
   json["link_gb_s"] = facts.link_gb_s > 0 ? Json(facts.link_gb_s) : Json();
   json["costs"] = timed ? Json(run.options.policy_options.costs.source) : Json();

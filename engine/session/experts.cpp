@@ -116,8 +116,8 @@ class Attachment final : public ExpertSession {
   void attach_device(RunStore& store, std::vector<std::string>& notices,
                      const ProgressCallback& progress, const CancelToken& cancel) {
     const device::EmulatedOptions figures = emulated_options(options_, model_->threads());
-    const device::SlotLayout layout = experts::slot_layout_of(decoder());
     device_ = device::make_emulated_device(figures);
+    const device::SlotLayout layout = device_->held_form(experts::slot_layout_of(decoder()));
     experts::PolicyOptions& policy = run_.options.policy_options;
 
     std::optional<experts::Plan> plan;
