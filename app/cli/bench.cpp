@@ -3,6 +3,7 @@
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
+#include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
 
 namespace haq::cli {
@@ -143,12 +144,21 @@ std::string ratio_text(const Json& ratio) {
 
 /// Loads a model and measures it; its memory is free again afterwards.
 Json measure(const Arguments& arguments, const session::LoadOptions& load,
-             const session::BenchOptions& options) {
+             const session::BenchOptions& options, const session::ExpertOptions& expert_options) {
   const std::shared_ptr<session::Model> model = load_model(arguments, load);
-  ProgressDisplay progress(arguments.flag("--quiet"));
-  const session::BenchResult result =
-      session::bench(*model, options, progress.callback(), interrupt_token());
-  return result_json(*model, options, result);
+  const auto experts = attach_experts(arguments, model, expert_options);
+  if (experts) experts->begin_prompt();
+  session::BenchResult result;
+  {
+    ProgressDisplay progress(arguments.flag("--quiet"));
+    result = session::bench(*model, options, progress.callback(), interrupt_token());
+  }
+  Json json = result_json(*model, options, result);
+  if (experts) {
+    json["experts"] = finish_experts(arguments, *experts, result.work_seconds);
+    note_experts(arguments, experts.get());
+  }
+  return json;
 }
 
 int finish(const Arguments& arguments, const Json& json) {
@@ -166,11 +176,12 @@ int finish(const Arguments& arguments, const Json& json) {
 int run(const Arguments& arguments) {
   const session::BenchOptions options = bench_options(arguments);
   session::LoadOptions load = load_options(arguments);
+  const session::ExpertOptions experts = expert_options_from(arguments);
   if (!arguments.given("--synthetic")) {
     if (arguments.given("--precision")) {
       throw UsageError("--precision needs --synthetic", "a folder has the precision it has");
     }
-    return finish(arguments, measure(arguments, load, options));
+    return finish(arguments, measure(arguments, load, options, experts));
   }
   if (arguments.given("MODEL")) {
     throw UsageError("both MODEL and --synthetic are given", "give one of them");
@@ -178,11 +189,15 @@ int run(const Arguments& arguments) {
   load.folder.clear();
   load.synthetic = arguments.text("--synthetic");
   const std::string precision = arguments.text("--precision");
+  if (precision == "both" && arguments.given("--record")) {
+    throw UsageError("--record with --precision both would record two models",
+                     "measure one precision at a time");
+  }
   load.synthetic_quantized = precision != "16bit";
-  Json json = measure(arguments, load, options);
+  Json json = measure(arguments, load, options, experts);
   if (precision == "both" && json["complete"]) {
     load.synthetic_quantized = false;
-    json["16bit"] = measure(arguments, load, options);
+    json["16bit"] = measure(arguments, load, options, experts);
     json["ratio"] = ratio_json(json, json["16bit"]);
     json["complete"] = json["16bit"]["complete"];
   }
@@ -202,12 +217,15 @@ Command bench_command() {
           "deviation. Figures repeat on an idle machine with more layers than the caches hold: the "
           "second and third example give those of a W8A8 model.",
           {model_positional()},
-          {kOptions, run_options()},
+          {kOptions, run_options(), expert_options(), record_option()},
           {{"haq bench --json", "the demo model"},
            {"haq bench --synthetic olmoe-1b-7b:layers=8 --precision both --prefill 512",
             "random weights of a real shape, W8A8 against 16-bit"},
            {"haq bench --synthetic mixtral-8x7b:layers=1 --precision both --prefill 512",
-            "fewer and larger experts"}},
+            "fewer and larger experts"},
+           {"haq bench --synthetic mixtral-8x7b:layers=1 --precision w8a8 --device emulated --vram "
+            "50%",
+            "half of the experts on an emulated device; its times are modelled"}},
           run};
 }
 

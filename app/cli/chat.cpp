@@ -6,6 +6,7 @@
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
+#include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
 #include "engine/base/file.h"
 
@@ -27,7 +28,7 @@ constexpr Option kOptions[] = {
 constexpr const char* kHelp =
     "/save FILE    write the conversation to a JSON file\n"
     "/system TEXT  set the system message and start anew\n"
-    "/stats        speed and context use so far\n"
+    "/stats        speed, context use and resident experts so far\n"
     "/quit         leave\n"
     "Ctrl+C stops an answer; at the prompt it leaves.\n";
 
@@ -54,8 +55,10 @@ Input read_line(std::string& line) {
 /// One terminal conversation.
 class Chat {
  public:
-  Chat(const Arguments& arguments, std::shared_ptr<session::Model> model)
-      : arguments_(arguments), model_(model), context_(model) {
+  /// `experts` may be null.
+  Chat(const Arguments& arguments, std::shared_ptr<session::Model> model,
+       session::ExpertSession* experts)
+      : arguments_(arguments), model_(model), experts_(experts), context_(model) {
     options_.sampling = sampling_from(arguments, model->chat_sampling());
     options_.max_tokens = arguments.given("--max-tokens")
                               ? static_cast<int>(arguments.integer("--max-tokens"))
@@ -107,6 +110,7 @@ class Chat {
           "{} answers, {} tokens at {:.1f} tokens/s; context {} of {} tokens, cache {}\n", answers_,
           generated_, decode_s_ > 0 ? decoded_ / decode_s_ : 0.0, context_.cached_tokens(),
           model_->max_context(), session::format_bytes(context_.kv_bytes())));
+      if (experts_ != nullptr) print(experts_->summary() + "\n");
     } else if (name == "/help") {
       print(kHelp);
     } else {
@@ -148,6 +152,7 @@ class Chat {
                                      prompt.dropped_messages));
       }
       const bool silent = arguments_.flag("--json");
+      if (experts_ != nullptr) experts_->begin_prompt();
       result = context_.generate(
           prompt.ids, options_,
           [&](const session::GeneratedToken& token) {
@@ -155,6 +160,7 @@ class Chat {
             return true;
           },
           interrupt_token());
+      if (experts_ != nullptr) experts_->add_seconds(result.prefill_s + result.decode_s);
       if (!silent) print("\n");
     } catch (const UsageError& error) {
       print_error("chat", error.what(), error.advice());
@@ -184,19 +190,24 @@ class Chat {
   }
 
   int finish(int code) {
+    Json experts;
+    if (experts_ != nullptr) experts = finish_experts(arguments_, *experts_, 0);
     if (arguments_.flag("--json")) {
       Json json = conversation();
       json["answers"] = answers_;
       json["generated_tokens"] = generated_;
+      if (experts_ != nullptr) json["experts"] = experts;
       print_json(json);
     } else if (isatty(STDIN_FILENO) == 1) {
       print("\n");
     }
+    note_experts(arguments_, experts_);
     return code;
   }
 
   const Arguments& arguments_;
   std::shared_ptr<session::Model> model_;
+  session::ExpertSession* experts_;
   session::Context context_;
   session::GenerateOptions options_;
   session::OverflowPolicy policy_ = session::OverflowPolicy::kDropOldest;
@@ -209,13 +220,15 @@ int run(const Arguments& arguments) {
   for (const std::string& stop : arguments.list("--stop")) {
     if (stop.empty()) throw UsageError("--stop is empty", "give the text at which to stop");
   }
+  const session::ExpertOptions expert_options = expert_options_from(arguments);
   const std::shared_ptr<session::Model> model = load_model(arguments, load_options(arguments));
   if (model->chat_template() == nullptr) {
     throw Error(ErrorCode::kNotFound,
                 fmt::format("{} has no chat template", model->checkpoint().name()),
                 "use 'haq generate' for plain text");
   }
-  return Chat(arguments, model).run();
+  const auto experts = attach_experts(arguments, model, expert_options);
+  return Chat(arguments, model, experts.get()).run();
 }
 
 }  // namespace
@@ -229,9 +242,11 @@ Command chat_command() {
       "generation_config.json. /save FILE, /system TEXT, /stats, /help and /quit are commands; "
       "Ctrl+C stops an answer, a second one or one at the prompt leaves.",
       {model_positional()},
-      {kOptions, chat_sampling_options(), run_options()},
+      {kOptions, chat_sampling_options(), run_options(), expert_options(), record_option()},
       {{"haq chat", "talk to the demo model"},
-       {"haq chat ~/models/OLMoE-Instruct --system \"Answer briefly.\"", "with a system message"}},
+       {"haq chat ~/models/OLMoE-Instruct --system \"Answer briefly.\"", "with a system message"},
+       {"haq chat model-w8a8 --device emulated --vram 25%",
+        "/stats shows what the expert cache does"}},
       run};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
+#include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
 #include "engine/session/evaluate.h"
 
@@ -94,6 +95,7 @@ int run(const Arguments& arguments) {
   const session::EvaluateOptions options = evaluate_options(arguments);
   const std::string text = read_utf8_file(arguments.text("--text"));
   const session::LoadOptions load = load_options(arguments);
+  const session::ExpertOptions expert_options = expert_options_from(arguments);
   const std::shared_ptr<session::Model> model = load_model(arguments, load);
   text::Tokenizer::EncodeOptions plain;
   plain.add_special = false;
@@ -110,16 +112,21 @@ int run(const Arguments& arguments) {
                   "compare models with the same tokenizer");
     }
   }
+  const auto experts = attach_experts(arguments, model, expert_options);
+  if (experts) experts->begin_prompt();
   session::EvaluateResult result;
   {
     ProgressDisplay progress(arguments.flag("--quiet"));
     result =
         session::evaluate(*model, base.get(), ids, options, progress.callback(), interrupt_token());
   }
+  Json json = result_json(*model, result);
+  if (experts) json["experts"] = finish_experts(arguments, *experts, result.seconds);
   if (arguments.flag("--json")) {
-    print_json(result_json(*model, result));
+    print_json(json);
   } else {
     print_plain(result);
+    note_experts(arguments, experts.get());
   }
   return result.cancelled ? kExitInterrupted : kExitDone;
 }
@@ -133,9 +140,11 @@ Command eval_command() {
       "Reads a text as one stream of ids, without special tokens, in windows that each start from "
       "an empty cache, and reports the perplexity with a 95 % interval. With --base both models "
       "read the same windows: mean KL divergence (base to model), share of equal most probable "
-      "ids, ratio of the perplexities with a paired interval.",
+      "ids, ratio of the perplexities with a paired interval. The options about experts are "
+      "MODEL's "
+      "alone and change no figure.",
       {model_positional()},
-      {kOptions, run_options()},
+      {kOptions, run_options(), expert_options(), record_option()},
       {{"haq eval --text book.txt --context 512 --json", "perplexity of the demo model"},
        {"haq eval model-w8a8 --base model-16bit --text book.txt", "what quantization cost"}},
       run};

@@ -107,4 +107,10 @@ nlohmann::ordered_json finish_experts(const Arguments& arguments, session::Exper
   return experts.json();
 }
 
+void note_experts(const Arguments& arguments, const session::ExpertSession* experts) {
+  if (experts == nullptr || arguments.flag("--json")) return;
+  if (experts->device().kind == "cpu" && !arguments.given("--device")) return;
+  note(arguments, fmt::format("[{}]", experts->summary()));
+}
+
 }  // namespace haq::cli

@@ -34,4 +34,7 @@ std::unique_ptr<session::ExpertSession> attach_experts(const Arguments& argument
 nlohmann::ordered_json finish_experts(const Arguments& arguments, session::ExpertSession& experts,
                                       double seconds);
 
+/// A short account on stderr when something besides the CPU took part. Null: nothing.
+void note_experts(const Arguments& arguments, const session::ExpertSession* experts);
+
 }  // namespace haq::cli

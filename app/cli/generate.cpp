@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
-#include "app/cli/experts.h"
+#include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
 
 namespace haq::cli {
@@ -90,23 +90,25 @@ Json result_json(session::Model& model, const session::GenerateResult& result,
 int run(const Arguments& arguments) {
   const Prompt prompt = read_prompt(arguments);
   const bool json = arguments.flag("--json");
+  const session::ExpertOptions expert_options = expert_options_from(arguments);
   const std::shared_ptr<session::Model> model = load_model(arguments, load_options(arguments));
+  const std::vector<std::int32_t> prompt_ids = encode(arguments, *model, prompt);
+  const auto experts = attach_experts(arguments, model, expert_options);
 
   session::GenerateOptions options;
   options.sampling = sampling_from(arguments, {});
   options.max_tokens = static_cast<int>(arguments.integer("--max-tokens"));
   options.stop = arguments.list("--stop");
   options.digest = json;
-  ExpertCounter experts;
-  options.observer = experts.observer(*model);
 
   session::Context context(model);
+  if (experts) experts->begin_prompt();
   bool at_line_start = true;
   session::GenerateResult result;
   {
     ProgressDisplay progress(arguments.flag("--quiet"));
     result = context.generate(
-        encode(arguments, *model, prompt), options,
+        prompt_ids, options,
         [&](const session::GeneratedToken& token) {
           if (json || token.text.empty()) return true;
           progress.clear();
@@ -116,9 +118,13 @@ int run(const Arguments& arguments) {
         },
         interrupt_token(), progress.callback());
   }
+  Json expert_json;
+  if (experts) {
+    expert_json = finish_experts(arguments, *experts, result.prefill_s + result.decode_s);
+  }
   if (json) {
     Json object = result_json(*model, result, options);
-    if (model->checkpoint().config().experts > 0) object["experts"] = experts.json(*model);
+    if (experts) object["experts"] = expert_json;
     print_json(object);
   } else {
     if (!at_line_start) print("\n");
@@ -133,6 +139,7 @@ int run(const Arguments& arguments) {
              "[{} prompt tokens, {} generated, {}; first token after {:.2f} s, {:.1f} tokens/s]",
              result.prompt_tokens, result.generated_tokens, session::to_string(result.finish),
              result.ttft_s, result.decode_tokens_per_s));
+    note_experts(arguments, experts.get());
   }
   return result.finish == session::FinishReason::kCancelled ? kExitInterrupted : kExitDone;
 }
@@ -140,18 +147,21 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Command generate_command() {
-  return {"generate",
-          "continue a prompt",
-          "Streams the model's continuation of a prompt to stdout. Sampling is greedy unless a "
-          "temperature is given. --prompt is encoded as 'haq tokenize' does, --ids are taken as "
-          "they are; with --chat the prompt becomes a user's message of the model's chat template, "
-          "and its text never becomes a special token unless --parse-special.",
-          {model_positional()},
-          {kOptions, sampling_options(), run_options()},
-          {{"haq generate --chat --prompt \"Tell me a story about a dog\"", "a story"},
-           {"haq generate ~/models/OLMoE --prompt \"Once\" --temperature 0.8 --seed 7 --json",
-            "sampled, with figures as JSON"}},
-          run};
+  return {
+      "generate",
+      "continue a prompt",
+      "Streams the model's continuation of a prompt to stdout. Sampling is greedy unless a "
+      "temperature is given. --prompt is encoded as 'haq tokenize' does, --ids are taken as "
+      "they are; with --chat the prompt becomes a user's message of the model's chat template, "
+      "and its text never becomes a special token unless --parse-special.",
+      {model_positional()},
+      {kOptions, sampling_options(), run_options(), expert_options(), record_option()},
+      {{"haq generate --chat --prompt \"Tell me a story about a dog\"", "a story"},
+       {"haq generate ~/models/OLMoE --prompt \"Once\" --temperature 0.8 --seed 7 --json",
+        "sampled, with figures as JSON"},
+       {"haq generate model-w8a8 --prompt \"Once\" --device emulated --card rtx-3060 --vram 25%",
+        "a quarter of the experts on a card that is not there"}},
+      run};
 }
 
 }  // namespace haq::cli

@@ -5,27 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/checkpoint.h"
 #include "tests/cli/json_checks.h"
-#include "tests/support/paths.h"
-#include "tests/support/quantized_folder.h"
+#include "tests/cli/quantized_demo.h"
 
 namespace haq::test {
 namespace {
 
 using nlohmann::json;
 
-class QuantizedDemo : public ::testing::Test {
+class QuantizedDemo : public QuantizedDemoTest {
  protected:
-  static void SetUpTestSuite() {
-    folder_ = new TempDir;
-    write_quantized_folder(model::demo_model_dir(), folder_->path());
-  }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-
   /// Long enough that every expert gets many rows of the prompt at once.
   static json generate(const std::string& threads, const std::string& chunk,
                        const std::string& limit) {
@@ -34,17 +23,13 @@ class QuantizedDemo : public ::testing::Test {
       prompt += "One day, a girl named Lily found a needle in her room. ";
     ProcessOptions options;
     options.environment["HAQ_MAX_ISA"] = limit;
-    json found = run_json({"generate", folder_->path().string(), "--prompt", prompt, "--max-tokens",
-                           "6", "--threads", threads, "--prefill-chunk", chunk},
+    json found = run_json({"generate", model_folder(), "--prompt", prompt, "--max-tokens", "6",
+                           "--threads", threads, "--prefill-chunk", chunk},
                           options);
     EXPECT_GT(found.at("prompt_tokens"), 120);
     return found;
   }
-
-  static TempDir* folder_;
 };
-
-TempDir* QuantizedDemo::folder_ = nullptr;
 
 TEST_F(QuantizedDemo, DigestIsTheSameForEveryThreadCountAndChunk) {
   const json expected = generate("1", "512", "native");
