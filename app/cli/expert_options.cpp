@@ -2,7 +2,7 @@
 #include "app/cli/expert_options.h"
 
 #include "app/cli/console.h"
-#include "engine/profile/chat_store.h"
+#include "app/cli/traces.h"
 
 namespace haq::cli {
 
@@ -42,11 +42,6 @@ std::span<const Option> expert_options() {
 }
 std::span<const Option> record_option() {
   return kRecord;
-}
-
-std::filesystem::path database_path(const Arguments& arguments) {
-  return arguments.given("--db") ? std::filesystem::path(arguments.text("--db"))
-                                 : profile::ChatStore::default_path();
 }
 
 session::ExpertOptions expert_options_from(const Arguments& arguments) {

@@ -17,9 +17,6 @@ std::span<const Option> expert_options();
 /// --record: generate, chat, eval and bench; profile has a name of its own for it.
 std::span<const Option> record_option();
 
-/// The database named by --db, else the user's own.
-std::filesystem::path database_path(const Arguments& arguments);
-
 /// What the options ask for. Throws UsageError for what no model could make right; call it before
 /// the model is loaded.
 session::ExpertOptions expert_options_from(const Arguments& arguments);
