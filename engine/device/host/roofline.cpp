@@ -31,9 +31,13 @@ double best_seconds(int threads, int passes, const std::function<void(int)>& bod
 }
 
 /// Sum of the 64-bit words: eight independent chains, so that the additions never limit the read.
+/// Lines are asked for a page ahead, as the kernels for one row do: without it a processor whose
+/// own prefetching stops at every page reads slower than those kernels.
 std::uint64_t read_all(const std::uint64_t* p, std::size_t count) {
+  constexpr std::size_t kAhead = 4096 / sizeof(std::uint64_t);
   std::uint64_t sums[8] = {};
   for (std::size_t i = 0; i + 8 <= count; i += 8) {
+    __builtin_prefetch(p + std::min(i + kAhead, count - 8));
     for (std::size_t j = 0; j < 8; ++j) sums[j] += p[i + j];
   }
   std::uint64_t total = 0;
