@@ -8,16 +8,17 @@
 
 namespace haq::test {
 
-Int8Moe::Int8Moe(const std::string& model, int threads) {
-  write_quantized_folder(golden_model_dir(model), folder_.path());
+TestMoe::TestMoe(const std::string& model, bool int8) {
   LoadSettings settings;
-  settings.compute = nn::Compute::kAuto;
-  settings.threads = threads;
-  decoder_ = load_decoder(folder_.path(), settings);
+  if (int8) {
+    write_quantized_folder(golden_model_dir(model), folder_.path());
+    settings.compute = nn::Compute::kAuto;
+  }
+  decoder_ = load_decoder(int8 ? folder_.path() : golden_model_dir(model), settings);
   ids_ = golden_cases(model).back().ids;
 }
 
-std::vector<float> Int8Moe::run(std::size_t chunk, std::size_t decoded,
+std::vector<float> TestMoe::run(std::size_t chunk, std::size_t decoded,
                                 experts::Trace* seen) const {
   const experts::ExpertShape shape = experts::shape_of(*decoder_);
   nn::Observer observer;

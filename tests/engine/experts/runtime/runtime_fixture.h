@@ -14,10 +14,11 @@
 
 namespace haq::test {
 
-/// A reference model of tests/golden, plainly rounded to int8, with a prompt.
-class Int8Moe {
+/// A reference model of tests/golden with a prompt.
+class TestMoe {
  public:
-  explicit Int8Moe(const std::string& model, int threads = 2);
+  /// `int8`: plainly rounded to it, else in the checking mode. Both promise equal bits.
+  TestMoe(const std::string& model, bool int8);
 
   nn::Decoder& decoder() const { return *decoder_; }
   const std::vector<std::int32_t>& ids() const { return ids_; }
@@ -32,6 +33,11 @@ class Int8Moe {
   TempDir folder_;
   std::unique_ptr<nn::Decoder> decoder_;
   std::vector<std::int32_t> ids_;
+};
+
+class Int8Moe : public TestMoe {
+ public:
+  explicit Int8Moe(const std::string& model) : TestMoe(model, true) {}
 };
 
 /// Times that make every lane worth its while: CPU 100 us and 4 more per token, device 10, copy 60.

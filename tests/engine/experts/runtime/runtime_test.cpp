@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
+#include <tuple>
 
 #include "engine/base/error.h"
 #include "engine/device/emulated/emulated_device.h"
@@ -18,11 +20,13 @@ using experts::MissMode;
 using experts::RuntimeOptions;
 using experts::RuntimeStats;
 
-/// Golden models with routing in every layer, with a shared expert, and with a dense first layer.
-class RuntimeIdentity : public testing::TestWithParam<std::string> {};
+/// Golden models with routing in every layer, with a shared expert, with a dense first layer, with
+/// biases and fused experts.
+class RuntimeIdentity : public testing::TestWithParam<std::tuple<std::string, bool>> {};
 
 TEST_P(RuntimeIdentity, NoDecisionChangesABit) {
-  const Int8Moe model(GetParam());
+  const auto& [name, int8] = GetParam();
+  const TestMoe model(name, int8);
   const std::vector<float> expected = model.run(512, 0);
   {
     const Attached runtime(model.decoder(), nullptr, {});
@@ -42,9 +46,14 @@ TEST_P(RuntimeIdentity, NoDecisionChangesABit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, RuntimeIdentity,
-                         testing::Values("olmoe", "mixtral", "qwen2_moe", "deepseek_v2"),
-                         [](const auto& model) { return model.param; });
+INSTANTIATE_TEST_SUITE_P(
+    Models, RuntimeIdentity,
+    testing::Values(std::tuple("olmoe", true), std::tuple("mixtral", true),
+                    std::tuple("qwen2_moe", true), std::tuple("deepseek_v2", true),
+                    std::tuple("gpt_oss", false), std::tuple("granitemoe", false)),
+    [](const auto& model) {
+      return std::get<0>(model.param) + (std::get<1>(model.param) ? "_int8" : "_fp32");
+    });
 
 TEST(ExpertRuntime, CountsWhatItDoes) {
   const Int8Moe model("olmoe");
@@ -79,6 +88,10 @@ TEST(ExpertRuntime, CountsWhatItDoes) {
               stats.modelled_ms_per_token_mean * 1e3 * static_cast<double>(tokens),
               1e-6 * stats.predicted_us_sum);
   EXPECT_EQ(runtime->residency().used(), 6);
+  std::int64_t reported = 0;
+  for (const auto& row : stats.cost_report.rows()) reported += row.steps;
+  EXPECT_EQ(reported, stats.steps);
+  EXPECT_GT(runtime->refit().observations(), 0);
 
   runtime->reset_stats();
   EXPECT_EQ(runtime->stats().accesses, 0);
@@ -163,6 +176,20 @@ TEST(ExpertRuntime, WaitsForCopiesOnASlowLink) {
     EXPECT_TRUE(same_bits(model.run(16, 8), expected)) << to_string(miss);
     EXPECT_GT(runtime->stats().uploads, 0);
   }
+}
+
+TEST(ExpertRuntime, RunsExpertsThatADeviceHoldsIn16Bits) {
+  const Int8Moe model("olmoe");
+  const std::vector<float> expected = model.run(512, 0);
+  device::EmulatedOptions wide;
+  wide.pace_link = false;
+  wide.hold = DType::kBF16;
+  const Attached runtime(model.decoder(), device::make_emulated_device(wide),
+                         runtime_options(model.shape(), "lru", 6, MissMode::kUpload));
+  EXPECT_GT(runtime->slot_bytes(), experts::slot_layout_of(model.decoder()).bytes());
+  const std::vector<float> logits = model.run(512, 0);
+  EXPECT_FALSE(same_bits(logits, expected));  // such a device does not promise it
+  EXPECT_LT(deviation(logits, expected).rms, 0.2);
 }
 
 TEST(ExpertRuntime, StreamsMoreExpertsThanThereAreStagingSlots) {
