@@ -115,9 +115,10 @@ void print_plain(const Json& json) {
                    session::format_bytes(machine["memory_available_bytes"].get<std::uint64_t>())));
   line("system", machine["system"].get<std::string>());
   for (const Json& device : json["devices"]) {
-    line("device", fmt::format("{} ({}{}, {})", device["name"].get<std::string>(),
-                               device["kind"].get<std::string>(),
-                               device["emulated"].get<bool>() ? ", emulated" : "",
+    const bool emulated = device["emulated"].get<bool>();
+    line("device", fmt::format("{} ({}, {})", device["name"].get<std::string>(),
+                               emulated ? "a preview of a card that is not there"
+                                        : device["kind"].get<std::string>(),
                                session::format_bytes(device["memory_bytes"].get<std::uint64_t>())));
   }
   std::string cards;
