@@ -7,6 +7,8 @@
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
+#include "app/cli/simulate_output.h"
+#include "app/cli/simulate_recorded.h"
 #include "engine/base/threads.h"
 #include "engine/experts/budget.h"
 #include "engine/profile/replay.h"
@@ -28,6 +30,8 @@ constexpr Option kOptions[] = {
      experts::kMaxLayers},
     {"--top-k", Kind::kInteger, "N", "0", "experts of a token, where the file does not say", "", 0,
      experts::kMaxTopK},
+    {"--as-recorded", Kind::kFlag, "", "",
+     "replay a recording under the policy, capacity and costs of the run that made it"},
     {"--held-out-from", Kind::kInteger, "N", "0",
      "the first N tokens train and warm, later ones are counted", "", 0, 1e15},
     {"--capacity", Kind::kText, "N[,N...]", "", "resident experts over all layers"},
@@ -128,41 +132,6 @@ struct Sweep {
   }
 };
 
-Json result_json(const profile::ReplayResult& result, bool timed) {
-  Json json;
-  json["policy"] = result.policy;
-  json["capacity"] = result.capacity;
-  json["accesses"] = result.accesses;
-  json["hits"] = result.hits;
-  json["hit_rate"] = result.hit_rate;
-  json["per_layer_hit_rate"] = result.per_layer_hit_rate;
-  json["per_layer_std"] = result.per_layer_std;
-  json["uploads"] = result.uploads;
-  json["evictions"] = result.evictions;
-  // The expectation over random sets has no path, so no time.
-  const bool has_time = timed && result.policy != "uniform";
-  json["bytes"] = has_time ? Json(result.bytes) : Json();
-  json["modelled_ms_per_token"] =
-      has_time ? Json{{"mean", result.ms_per_token_mean}, {"std", result.ms_per_token_std}}
-               : Json();
-  json["in_sample"] = result.in_sample;
-  json["seconds"] = result.seconds;
-  return json;
-}
-
-void print_plain(const std::vector<profile::ReplayResult>& results, double tokens, bool timed) {
-  std::string text = fmt::format("{:<16}{:>9}{:>10}{:>12}{:>16}{:>14}\n", "policy", "capacity",
-                                 "hits %", "layer std", "uploads/token", "ms/token");
-  for (const profile::ReplayResult& r : results) {
-    const bool has_time = timed && r.policy != "uniform";
-    text += fmt::format("{:<16}{:>9}{:>10.2f}{:>12.4f}{:>16.2f}{:>14}{}\n", r.policy, r.capacity,
-                        100 * r.hit_rate, r.per_layer_std, static_cast<double>(r.uploads) / tokens,
-                        has_time ? fmt::format("{:.4f}", r.ms_per_token_mean) : "-",
-                        r.in_sample ? "  (trained on the counted tokens)" : "");
-  }
-  print(text);
-}
-
 profile::ReplayOptions replay_options(const Arguments& arguments) {
   profile::ReplayOptions options;
   options.held_out_from = arguments.integer("--held-out-from");
@@ -192,6 +161,7 @@ int run(const Arguments& arguments) {
   if (!arguments.given("--trace")) {
     throw UsageError("--trace is missing", "name a file of recorded expert paths");
   }
+  if (arguments.flag("--as-recorded")) return simulate_as_recorded(arguments);
   const std::vector<std::string> policies = wanted_policies(arguments.text("--policy"));
   const profile::TraceHints hints{static_cast<int>(arguments.integer("--layers")),
                                   static_cast<int>(arguments.integer("--experts")),
@@ -229,7 +199,8 @@ int run(const Arguments& arguments) {
 
   const bool timed = sweep.options.machine.expert_bytes > 0;
   if (!arguments.flag("--json")) {
-    print_plain(results, static_cast<double>(trace.tokens() - sweep.options.held_out_from), timed);
+    print_replays(results, static_cast<double>(trace.tokens() - sweep.options.held_out_from),
+                  timed);
     return kExitDone;
   }
   Json json;
@@ -242,7 +213,7 @@ int run(const Arguments& arguments) {
   json["notices"] = trace.notices;
   json["results"] = Json::array();
   for (const profile::ReplayResult& result : results) {
-    json["results"].push_back(result_json(result, timed));
+    json["results"].push_back(replay_json(result, timed));
   }
   print_json(json);
   return kExitDone;
@@ -263,7 +234,8 @@ Command simulate_command() {
       {{"haq simulate --trace paths.npy --experts 64 --budget 25%", "every policy at one size"},
        {"haq simulate --trace route.csv --capacity 96,192,384 --held-out-from 500 "
         "--expert-bytes 3059712 --json",
-        "three sizes, trained on the first 500 tokens"}},
+        "three sizes, trained on the first 500 tokens"},
+       {"haq simulate --trace evening --as-recorded", "the decisions of a recorded run once more"}},
       run};
 }
 
