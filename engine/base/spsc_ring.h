@@ -14,7 +14,7 @@ namespace haq {
 /// A bounded ring between one producing and one consuming thread. push() never waits: when the ring
 /// is full the value is dropped and counted. Capacity is rounded up to a power of two.
 template <class T>
-class SpscRing {
+class SpscRing {  // NOLINT(clang-analyzer-optin.performance.Padding): a cache line for each thread
   static_assert(std::is_trivially_copyable_v<T>);
 
  public:
