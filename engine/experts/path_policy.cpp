@@ -2,50 +2,64 @@
 #include "engine/experts/path_policy.h"
 
 #include <algorithm>
-#include <array>
 
 #include "engine/experts/trace.h"
 
 namespace haq::experts {
 namespace {
 
-/// Uses that a residency is expected to serve beyond the next step, per use per token at each of
-/// UseRates' horizons. Where copies are meant to be many, none stays for long.
-constexpr std::array<float, UseRates::kHorizons> kHorizonTime = {1, 3, 3, 2},
-                                                 kHorizonHits = {0.1F, 0.1F, 0.1F, 0.1F};
-constexpr float kLeastChance = 0.1F;  ///< of being used in the next step, for a prefetch
-constexpr double kLeastGain = 0.02;   ///< uses
+/// Weight of a use against one a token earlier, in the worth of a resident. The more copies are
+/// made, the shorter one stays. Both values, and the priors, were tuned on real and made-up traces;
+/// the result changes little around them.
+constexpr double kDiscountTime = 0.7, kDiscountHits = 0.3;
+/// By horizon of UseRates, then for the chance in the next token and the constant.
+constexpr UseValue::Weights kPriorTime = {0, 0.7, 0.7, 0.5, 0.5, 1, 0},
+                            kPriorHits = {0, 0.1, 0.1, 0.1, 0.1, 1, 0};
+constexpr float kLeastChance = 0.1F;  ///< in the next step, for a prefetch
+constexpr double kLeastGain = 0.02;   ///< uses that even a free copy must serve
+constexpr double kShareOfReference = 0.97, kFirstPrice = 0.3, kHighestPrice = 5;
 
 }  // namespace
 
 PathPolicy::PathPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options,
                        Pins pins)
     : shape_(shape),
-      capacity_(capacity),
-      options_(options),
+      for_hits_(options.path_goal == PathGoal::kHits),
       costs_(usable_costs(options.costs)),
       pins_(std::move(pins)),
+      book_(shape, pins_),
       predictor_(shape),
-      upload_us_(costs_.upload_us(1)),
+      value_(for_hits_ ? kDiscountHits : kDiscountTime, for_hits_ ? kPriorHits : kPriorTime),
+      copy_us_(costs_.upload_us(1)),
       hit_saves_us_(costs_.cpu_us(1) - costs_.device_us(1)),
-      worth_(static_cast<std::size_t>(shape.experts), 0) {
-  if (options_.path_goal == PathGoal::kHits) {
+      worth_(static_cast<std::size_t>(shape.experts), 0),
+      price_(kFirstPrice),
+      most_allowed_(std::max(8.0, 0.5 * shape.layers * shape.top_k)) {
+  if (for_hits_) {
     reference_ = std::make_unique<LruPolicy>(shape, capacity, false);
     reference_residency_ = std::make_unique<Residency>(shape, capacity);
   }
-  if (options_.history) {
-    const Steps steps(*options_.history);
-    for (std::int64_t i = 0; i < steps.count(); ++i) predictor_.add(steps.step(i));
-  }
-  options_.history.reset();
+  if (!options.history) return;
+  const Steps steps(*options.history);
+  for (std::int64_t i = 0; i < steps.count(); ++i) learn(steps.step(i));
 }
 
 void PathPolicy::start(Residency& residency) {
   pins_.admit_to(residency);
 }
 
-int PathPolicy::quota(int layer) const {
-  return layer_quota(shape_, capacity_ - pins_.count(), layer) + pins_.in_layer(layer);
+void PathPolicy::learn(const Step& step) {
+  const auto gather = [&](std::vector<float>& inputs) {
+    const std::span<const float> rates = predictor_.rates().all(step.layer);
+    const std::span<const float> again = predictor_.again(step.layer);
+    inputs.assign(rates.begin(), rates.end());
+    inputs.insert(inputs.end(), again.begin(), again.end());
+  };
+  gather(inputs_before_);
+  predictor_.add(step);
+  if (step.tokens > 1) return;
+  gather(inputs_after_);
+  value_.learn(step, inputs_before_, inputs_after_);
 }
 
 StepLanes PathPolicy::measure(const Step& step, const Residency& residency) {
@@ -53,105 +67,93 @@ StepLanes PathPolicy::measure(const Step& step, const Residency& residency) {
   if (step.tokens == 1 && lanes.misses > 0) {
     const StepLanes fewer{lanes.cpu_us - costs_.cpu_us(1), lanes.device_us + costs_.device_us(1),
                           lanes.misses - 1};
-    constexpr double kMemory = 0.999;
-    hit_saves_us_ += (1 - kMemory) * (lanes.us(0, 0) - fewer.us(0, 0) - hit_saves_us_);
+    constexpr double kShare = 0.001;
+    hit_saves_us_ += kShare * (lanes.us(0, 0) - fewer.us(0, 0) - hit_saves_us_);
   }
   return lanes;
 }
 
-void PathPolicy::appraise(int layer, std::span<const float> next) {
-  const auto& uses = options_.path_goal == PathGoal::kTime ? kHorizonTime : kHorizonHits;
-  std::fill(worth_.begin(), worth_.end(), 0.0F);
-  for (int horizon = 0; horizon < UseRates::kHorizons; ++horizon) {
-    const float* rates = predictor_.rates().rates(layer, horizon).data();
-    const float weight = uses[static_cast<std::size_t>(horizon)];
-    for (std::size_t i = 0; i < worth_.size(); ++i) worth_[i] += weight * rates[i];
+void PathPolicy::appraise(int layer, std::span<const float> ahead, const Residency& residency) {
+  const auto add = [&](double weight, std::span<const float> input) {
+    const auto scale = static_cast<float>(weight);
+    for (std::size_t i = 0; i < worth_.size(); ++i) worth_[i] += scale * input[i];
+  };
+  const UseValue::Weights& weights = value_.weights();
+  std::fill(worth_.begin(), worth_.end(), static_cast<float>(weights.back()));
+  for (std::size_t horizon = 0; horizon < UseRates::kHorizons; ++horizon) {
+    add(weights[horizon], predictor_.rates().rates(layer, static_cast<int>(horizon)));
   }
-  if (next.empty()) return;
-  for (std::size_t i = 0; i < worth_.size(); ++i) worth_[i] += next[i];
+  add(weights[UseRates::kHorizons], predictor_.again(layer));
+  if (!ahead.empty()) add(1, ahead);
+  book_.set(layer, worth_, residency);
 }
 
-ExpertIndex PathPolicy::weakest(const Step& step, int layer, const Residency& residency) const {
-  ExpertIndex weakest = -1;
-  float lowest = 0;
-  const ExpertIndex base = shape_.index(layer, 0);
-  for (ExpertIndex expert = base; expert < base + shape_.experts; ++expert) {
-    if (!residency.contains(expert) || pins_.has(expert)) continue;
-    const float worth = worth_[static_cast<std::size_t>(expert - base)];
-    if (weakest >= 0 && worth >= lowest) continue;
-    const auto number = static_cast<std::uint16_t>(expert - base);
-    const bool in_use = layer == step.layer && std::find(step.experts.begin(), step.experts.end(),
-                                                         number) != step.experts.end();
-    if (in_use) continue;
-    weakest = expert;
-    lowest = worth;
+void PathPolicy::collect(const Step& step, const Residency& residency) {
+  candidates_.clear();
+  if (step.tokens == 1) {
+    const int next = predictor_.layer_after(step.layer);
+    const std::span<const float> chances = predictor_.ahead(next);
+    appraise(next, chances, residency);
+    const ExpertIndex base = shape_.index(next, 0);
+    for (int number = 0; number < shape_.experts; ++number) {
+      if (chances[static_cast<std::size_t>(number)] < kLeastChance) continue;
+      const ExpertIndex expert = base + number;
+      if (!residency.contains(expert)) candidates_.push_back({expert, book_.worth(expert)});
+    }
   }
-  return weakest;
+  if (shape_.layers > 1) appraise(step.layer, {}, residency);
+  for (const std::uint16_t number : step.experts) {
+    const ExpertIndex expert = shape_.index(step.layer, number);
+    if (!residency.contains(expert)) candidates_.push_back({expert, book_.worth(expert)});
+  }
+  std::stable_sort(candidates_.begin(), candidates_.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.worth > b.worth; });
+}
+
+bool PathPolicy::pays(double gain, const StepLanes& lanes, int copies) const {
+  if (for_hits_) return gain > price_ && allowance_ - copies >= 1;
+  const double added = lanes.us(copies + 1, copy_us_) - lanes.us(copies, copy_us_);
+  return (gain - kLeastGain) * hit_saves_us_ > added;
 }
 
 void PathPolicy::end_step(const Step& step, Residency& residency) {
   const StepLanes lanes = measure(step, residency);
-  predictor_.add(step);
-  if (reference_) {
-    const std::int64_t before = reference_residency_->uploads();
-    reference_->end_step(step, *reference_residency_);
-    allowance_ += 0.97 * static_cast<double>(reference_residency_->uploads() - before);
-  }
-  const bool hits_goal = options_.path_goal == PathGoal::kHits;
-  int uploads = 0;
-  const int next = predictor_.layer_after(step.layer);
-  const std::span<const float> chances =
-      step.tokens == 1 ? predictor_.predict(next) : std::span<const float>();
-  for (const bool prefetch : {true, false}) {
-    const int layer = prefetch ? next : step.layer;
-    if (prefetch && chances.empty()) continue;
-    if (quota(layer) == pins_.in_layer(layer)) continue;
-    appraise(layer, prefetch ? chances : std::span<const float>());
-    candidates_.clear();
-    const ExpertIndex base = shape_.index(layer, 0);
-    if (prefetch) {
-      for (int number = 0; number < shape_.experts; ++number) {
-        if (chances[static_cast<std::size_t>(number)] < kLeastChance) continue;
-        if (residency.contains(base + number)) continue;
-        candidates_.push_back({base + number, worth_[static_cast<std::size_t>(number)]});
-      }
+  learn(step);
+  if (for_hits_) play_reference(step);
+  book_.begin(step, residency);
+  collect(step, residency);
+  int copies = 0;
+  for (const Candidate& candidate : candidates_) {
+    if (residency.contains(candidate.expert)) continue;
+    const ExpertIndex victim = residency.full() ? book_.weakest() : -1;
+    if (residency.full() && victim < 0) break;
+    const double kept = victim < 0 ? 0 : static_cast<double>(book_.worth(victim));
+    if (!pays(static_cast<double>(candidate.worth) - kept, lanes, copies)) break;
+    if (victim < 0) {
+      residency.admit(candidate.expert);
     } else {
-      for (const std::uint16_t number : step.experts) {
-        if (residency.contains(base + number)) continue;
-        candidates_.push_back({base + number, worth_[number]});
-      }
+      residency.replace(victim, candidate.expert);
+      book_.update(shape_.layer_of(victim), residency);
     }
-    std::stable_sort(candidates_.begin(), candidates_.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.worth > b.worth; });
-    for (const Candidate& candidate : candidates_) {
-      ExpertIndex victim = -1;
-      double gain = candidate.worth;
-      if (residency.used_in_layer(layer) >= quota(layer)) {
-        victim = weakest(step, layer, residency);
-        if (victim < 0) break;
-        gain -= worth_[static_cast<std::size_t>(victim - base)];
-      }
-      bool pays = false;
-      if (hits_goal) {
-        pays = gain > price_ && allowance_ >= 1;
-      } else {
-        const double added = lanes.us(uploads + 1, upload_us_) - lanes.us(uploads, upload_us_);
-        pays = gain * hit_saves_us_ > added + kLeastGain * hit_saves_us_;
-      }
-      if (!pays) break;
-      if (victim < 0) {
-        residency.admit(candidate.expert);
-      } else {
-        residency.replace(victim, candidate.expert);
-      }
-      ++uploads;
-    }
+    book_.update(shape_.layer_of(candidate.expert), residency);
+    ++copies;
   }
-  if (hits_goal) {
-    allowance_ -= uploads;
-    constexpr double kTarget = 200, kSpeed = 1e-3;
-    price_ = std::clamp(price_ + kSpeed * (kTarget - allowance_) / kTarget, kLeastGain, 5.0);
-  }
+  if (for_hits_) adjust_price(copies);
+}
+
+void PathPolicy::play_reference(const Step& step) {
+  const std::int64_t before = reference_residency_->uploads();
+  reference_->end_step(step, *reference_residency_);
+  const auto copies = static_cast<double>(reference_residency_->uploads() - before);
+  // Credit from long ago, such as from the first filling, is not kept.
+  allowance_ = std::min(most_allowed_, allowance_ + kShareOfReference * copies);
+}
+
+void PathPolicy::adjust_price(int copies) {
+  allowance_ -= copies;
+  constexpr double kSpeed = 1e-3;  // uses per step
+  price_ += kSpeed * (0.5 - allowance_ / most_allowed_);
+  price_ = std::clamp(price_, kLeastGain, kHighestPrice);
 }
 
 }  // namespace haq::experts

@@ -10,20 +10,24 @@
 #include "engine/experts/policies.h"
 #include "engine/experts/policy.h"
 #include "engine/experts/step_time.h"
+#include "engine/experts/use_value.h"
+#include "engine/experts/worth_book.h"
 
 namespace haq::experts {
 
-/// Keeps what the paths so far promise. After each step the candidates are the step's misses and
-/// the experts that the next layer's step is expected to choose (a prefetch). The worth of an
-/// expert is the number of uses that its residency is expected to serve: the chance that the next
-/// step of its layer chooses it, where that is known, plus its recent use over a horizon. A
-/// candidate takes the place of the least worthy expert of its layer when the difference pays:
+/// Keeps what the paths so far promise. The worth of an expert is the number of uses that its
+/// residency is expected to serve (UseValue); for the next layer's experts also the chance that the
+/// running token chooses them there (PathPredictor). After each step the candidates are the step's
+/// misses and the experts that the next step is likely to choose (a prefetch). The best ones take
+/// the places of the least worthy residents of any layer as long as the difference pays:
 ///
 /// - kTime: the time that the additional hits save is longer than what one more copy adds to this
 ///   step, max(CPU lane, link + device lane) by the cost table. So a copy is free as long as the
 ///   CPU lane is the longer one.
-/// - kHits: the difference exceeds a price that rises and falls so that copies stay below those of
-///   LRU, which is played beside.
+/// - kHits: the difference exceeds a price that rises and falls so that the copies stay below those
+///   of LRU, which is played beside.
+///
+/// Some microseconds a step for layers of 32 to 128 experts.
 class PathPolicy final : public Policy {
  public:
   PathPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options, Pins pins = {});
@@ -36,30 +40,37 @@ class PathPolicy final : public Policy {
     ExpertIndex expert = -1;
     float worth = 0;
   };
-  /// Of the running step; also updates what a hit saves.
+
+  void learn(const Step& step);
+  /// The lanes of the running step; keeps count of what a hit saves.
   StepLanes measure(const Step& step, const Residency& residency);
-  /// Fills worth_ of the layer's experts; `next`: with the chance that its next step uses them.
-  void appraise(int layer, std::span<const float> next);
-  void collect(const Step& step, int layer, const Residency& residency);
-  /// The least worthy expert of the layer that may go; -1: none. Worth by appraise().
-  ExpertIndex weakest(const Step& step, int layer, const Residency& residency) const;
-  int quota(int layer) const;
+  /// Enters the worth of a layer's experts into the book; `ahead`, where not empty: their chances
+  /// in the next step.
+  void appraise(int layer, std::span<const float> ahead, const Residency& residency);
+  /// Looks at the step's layer and the next one and lists who might come in, best first.
+  void collect(const Step& step, const Residency& residency);
+  bool pays(double gain, const StepLanes& lanes, int copies) const;
+  /// kHits: plays LRU's step and takes note of its copies.
+  void play_reference(const Step& step);
+  void adjust_price(int copies);
 
   ExpertShape shape_;
-  int capacity_;
-  PolicyOptions options_;
+  bool for_hits_;
   CostTable costs_;
   Pins pins_;
+  WorthBook book_;
   PathPredictor predictor_;
-  double upload_us_;
+  UseValue value_;
+  double copy_us_;
   double hit_saves_us_;  ///< in a step of one token, running mean
-  std::vector<float> worth_;
+  std::vector<float> inputs_before_, inputs_after_, worth_;
   std::vector<Candidate> candidates_;
   // kHits
   std::unique_ptr<LruPolicy> reference_;
   std::unique_ptr<Residency> reference_residency_;
-  double price_ = 0.3;
-  double allowance_ = 0;  ///< copies of LRU less own ones
+  double price_;          ///< uses that an additional copy must serve
+  double allowance_ = 0;  ///< copies that LRU has made and this policy has not
+  double most_allowed_;
 };
 
 }  // namespace haq::experts

@@ -10,12 +10,16 @@
 namespace haq::experts {
 
 /// How often each expert was used per token lately: exponential averages over several horizons, one
-/// set per layer, that advance with the layer's own steps. They start at the mean, top_k / experts.
+/// set per layer, that advance with the layer's own steps. They start at the mean, top_k / experts,
+/// which counts as kPrior tokens: until more than a horizon was seen, its rate is the plain
+/// average.
 class UseRates {
  public:
-  static constexpr int kHorizons = 4;
-  /// Decay per token of each horizon: about 6, 20, 70 and 250 tokens of memory.
-  static constexpr std::array<double, kHorizons> kDecays = {0.84, 0.95, 0.985, 0.996};
+  static constexpr int kHorizons = 5;
+  /// Decay per token of each horizon: about 5, 14, 45, 150 and 500 tokens of memory.
+  static constexpr std::array<double, kHorizons> kDecays = {0.8, 0.93, 0.978, 0.9933, 0.998};
+
+  static constexpr double kPrior = 8;
 
   explicit UseRates(const ExpertShape& shape);
 
@@ -26,6 +30,11 @@ class UseRates {
     return {rates_.data() + offset(layer, horizon), experts_};
   }
 
+  /// [horizon][expert] of the layer.
+  std::span<const float> all(int layer) const {
+    return {rates_.data() + offset(layer, 0), kHorizons * experts_};
+  }
+
  private:
   std::size_t offset(int layer, int horizon) const {
     return (static_cast<std::size_t>(layer) * kHorizons + static_cast<std::size_t>(horizon)) *
@@ -34,6 +43,7 @@ class UseRates {
 
   std::size_t experts_;
   std::vector<float> rates_;  // [layer][horizon][expert]
+  std::vector<double> seen_;  // tokens, by layer
 };
 
 }  // namespace haq::experts
