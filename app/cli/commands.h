@@ -17,6 +17,7 @@ Command chat_command();
 Command logits_command();
 Command eval_command();
 Command quantize_command();
+Command profile_command();
 Command bench_command();
 Command chats_command();
 Command simulate_command();
