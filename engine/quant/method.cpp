@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/base/error.h"
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 namespace haq::quant {
 

@@ -3,7 +3,7 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "engine/quant/layer_pipeline.h"
+#include "engine/quant/layers/layer_pipeline.h"
 
 namespace haq::quant {
 namespace {

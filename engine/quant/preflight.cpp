@@ -13,7 +13,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/threads.h"
 #include "engine/model/modules.h"
-#include "engine/quant/linalg.h"
+#include "engine/quant/arithmetic/linalg.h"
 #include "engine/quant/quantizer.h"
 
 namespace haq::quant {

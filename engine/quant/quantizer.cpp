@@ -15,7 +15,7 @@
 #include "engine/device/host/host_device.h"
 #include "engine/model/discovery.h"
 #include "engine/model/modules.h"
-#include "engine/quant/output_folder.h"
+#include "engine/quant/folder/output_folder.h"
 #include "engine/quant/rotation_choice.h"
 #include "engine/quant/run_progress.h"
 #include "engine/quant/source_watch.h"

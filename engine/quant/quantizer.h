@@ -9,9 +9,9 @@
 
 #include "engine/base/progress.h"
 #include "engine/quant/calibration.h"
-#include "engine/quant/layer_pipeline.h"
-#include "engine/quant/report.h"
-#include "engine/quant/work_folder.h"
+#include "engine/quant/folder/work_folder.h"
+#include "engine/quant/layers/layer_pipeline.h"
+#include "engine/quant/report/report.h"
 
 namespace haq::quant {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/quant/layer_pipeline.h"
-#include "engine/quant/work_folder.h"
+#include "engine/quant/folder/work_folder.h"
+#include "engine/quant/layers/layer_pipeline.h"
 
 namespace haq::quant {
 

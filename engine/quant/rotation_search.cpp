@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/base/error.h"
-#include "engine/quant/layer_pipeline.h"
+#include "engine/quant/layers/layer_pipeline.h"
 
 namespace haq::quant {
 namespace {

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "engine/base/threads.h"
-#include "engine/quant/linalg.h"
-#include "engine/quant/smoothing.h"
-#include "engine/quant/solver.h"
+#include "engine/quant/arithmetic/linalg.h"
+#include "engine/quant/arithmetic/smoothing.h"
+#include "engine/quant/arithmetic/solver.h"
 
 namespace haq::quant {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/json.h"
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace haq;

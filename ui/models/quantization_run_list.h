@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/profile/quantization_runs.h"
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 #include "ui/models/quantize_order.h"
 
 namespace haq::ui {

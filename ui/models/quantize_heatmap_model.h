@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/model/config.h"
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 namespace haq::ui {
 

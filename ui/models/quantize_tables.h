@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 namespace haq::ui {
 

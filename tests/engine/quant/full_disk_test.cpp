@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "engine/quant/safetensors_writer.h"
+#include "engine/quant/folder/safetensors_writer.h"
 #include "tests/engine/quant/work_folder_fixture.h"
 
 namespace haq::quant {

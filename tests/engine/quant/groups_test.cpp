@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/groups.h"
+#include "engine/quant/transform/groups.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/hadamard.h"
+#include "engine/quant/arithmetic/hadamard.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <random>
 
-#include "engine/quant/linalg.h"
+#include "engine/quant/arithmetic/linalg.h"
 
 namespace haq::quant {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/input_statistics.h"
+#include "engine/quant/layers/input_statistics.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 #include <set>
 
 #include "engine/base/error.h"
-#include "engine/quant/activation_store.h"
-#include "engine/quant/expert_quantizer.h"
+#include "engine/quant/layers/activation_store.h"
+#include "engine/quant/layers/expert_quantizer.h"
 #include "tests/engine/quant/quant_test_support.h"
 #include "tests/support/paths.h"
 

@@ -11,9 +11,9 @@
 
 #include "engine/base/error.h"
 #include "engine/model/modules.h"
-#include "engine/quant/layer_pipeline.h"
-#include "engine/quant/rounding.h"
-#include "engine/quant/storage.h"
+#include "engine/quant/arithmetic/rounding.h"
+#include "engine/quant/folder/storage.h"
+#include "engine/quant/layers/layer_pipeline.h"
 #include "tests/engine/quant/transform_fixture.h"
 #include "tests/support/golden.h"
 #include "tests/support/tensor_file.h"

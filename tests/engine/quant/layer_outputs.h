@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/model/checkpoint.h"
-#include "engine/quant/layer_output.h"
+#include "engine/quant/folder/layer_output.h"
 
 namespace haq::test {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/linalg.h"
+#include "engine/quant/arithmetic/linalg.h"
 
 #include <gtest/gtest.h>
 

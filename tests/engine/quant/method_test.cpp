@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.h"
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 namespace haq::quant {
 namespace {

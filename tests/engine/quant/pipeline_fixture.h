@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/quant/layer_pipeline.h"
+#include "engine/quant/layers/layer_pipeline.h"
 #include "tests/support/tensor_file.h"
 
 namespace haq::test {

@@ -8,7 +8,7 @@
 #include "engine/device/host/host_device.h"
 #include "engine/model/modules.h"
 #include "engine/nn/decoder.h"
-#include "engine/quant/storage.h"
+#include "engine/quant/folder/storage.h"
 #include "tests/engine/quant/pipeline_fixture.h"
 #include "tests/engine/quant/work_folder_fixture.h"
 #include "tests/support/golden.h"

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "engine/quant/matrix.h"
+#include "engine/quant/arithmetic/matrix.h"
 
 namespace haq::quant::test {
 

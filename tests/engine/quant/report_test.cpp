@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

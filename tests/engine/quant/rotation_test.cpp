@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/rotation.h"
+#include "engine/quant/transform/rotation.h"
 
 #include <gtest/gtest.h>
 

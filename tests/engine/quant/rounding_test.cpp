@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/rounding.h"
+#include "engine/quant/arithmetic/rounding.h"
 
 #include <gtest/gtest.h>
 

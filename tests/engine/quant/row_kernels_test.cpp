@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/row_kernels.h"
+#include "engine/quant/arithmetic/row_kernels.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/safetensors_writer.h"
+#include "engine/quant/folder/safetensors_writer.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/smoothing.h"
+#include "engine/quant/arithmetic/smoothing.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "engine/base/error.h"
-#include "engine/quant/rounding.h"
+#include "engine/quant/arithmetic/rounding.h"
 #include "tests/engine/quant/quant_test_support.h"
 
 namespace haq::quant {

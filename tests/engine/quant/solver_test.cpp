@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/solver.h"
+#include "engine/quant/arithmetic/solver.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/threads.h"
-#include "engine/quant/rounding.h"
+#include "engine/quant/arithmetic/rounding.h"
 #include "tests/engine/quant/quant_test_support.h"
 
 namespace haq::quant {

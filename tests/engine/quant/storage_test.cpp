@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/storage.h"
+#include "engine/quant/folder/storage.h"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/model/checkpoint.h"
-#include "engine/quant/transformed_checkpoint.h"
+#include "engine/quant/transform/transformed_checkpoint.h"
 #include "tests/support/paths.h"
 #include "tests/support/tensor_file.h"
 

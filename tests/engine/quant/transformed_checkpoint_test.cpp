@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/transformed_checkpoint.h"
+#include "engine/quant/transform/transformed_checkpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include "engine/base/error.h"
 #include "engine/model/convert.h"
 #include "engine/model/modules.h"
-#include "engine/quant/storage.h"
+#include "engine/quant/folder/storage.h"
 #include "tests/engine/quant/transform_fixture.h"
 #include "tests/support/golden.h"
 

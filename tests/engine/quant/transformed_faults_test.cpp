@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/base/error.h"
-#include "engine/quant/transformed_checkpoint.h"
+#include "engine/quant/transform/transformed_checkpoint.h"
 #include "tests/engine/quant/transform_fixture.h"
 #include "tests/support/golden.h"
 #include "tests/support/quantized_folder.h"

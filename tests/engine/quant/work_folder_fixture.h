@@ -10,7 +10,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/file.h"
-#include "engine/quant/work_folder.h"
+#include "engine/quant/folder/work_folder.h"
 #include "tests/engine/quant/layer_outputs.h"
 #include "tests/support/golden.h"
 #include "tests/support/paths.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/quant/work_folder.h"
+#include "engine/quant/folder/work_folder.h"
 
 #include <gmock/gmock.h>
 #include <sys/wait.h>

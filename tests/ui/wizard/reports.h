@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include "engine/quant/report.h"
+#include "engine/quant/report/report.h"
 
 namespace haq::ui::test {
 
