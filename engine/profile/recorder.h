@@ -14,10 +14,11 @@
 namespace haq::profile {
 
 /// Drains a ring of runtime events on its own thread (30 times a second, sooner when half full) and
-/// writes the paths of finished batches into a recording, one transaction per drain: a kill loses
-/// the batch under way and what was finished since the last drain. A token of which an event was
-/// dropped is left out and counted. A failure to write (full disk, locked file) ends the recording;
-/// it never stops the model. The store may come without a lock where the program holds it already.
+/// writes the paths of finished batches into a recording, about four transactions a second: a kill
+/// loses the batch under way and what was finished since the last one. A token of which an event
+/// was dropped is left out and counted. A failure to write (full disk, locked file) ends the
+/// recording; it never stops the model. The store may come without a lock where the program holds
+/// it already.
 class Recorder {
  public:
   struct Summary {
