@@ -21,6 +21,9 @@ Command profile_command();
 Command bench_command();
 Command chats_command();
 Command simulate_command();
+Command stats_command();
+Command plan_command();
+Command export_plan_command();
 Command completion_command();
 Command man_command();
 

@@ -147,7 +147,9 @@ std::optional<Arguments> parse(const Command& command, const std::vector<std::st
     CLI::Option* added = app.add_option(positional.name, sinks[next++], positional.help);
     // Without allow_extra_args(false) CLI11 splits a value such as "[a,b]" at its commas.
     added->expected(1)->allow_extra_args(false)->required(positional.required);
-    if (positional.repeat) added->expected(-1)->allow_extra_args(true);
+    if (positional.repeat) {
+      added->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args(true);
+    }
     positionals.emplace_back(&positional, added);
   }
   for (const Option* option : command.all_options()) {
@@ -161,6 +163,10 @@ std::optional<Arguments> parse(const Command& command, const std::vector<std::st
           ->allow_extra_args(false)
           ->type_name(option->value)
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      // "--train a b": several values at once, where no positional could be meant.
+      if (option->repeat && command.positionals.empty()) {
+        added->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args(true);
+      }
     }
     options.emplace_back(option, added);
   }
