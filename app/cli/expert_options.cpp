@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/expert_options.h"
 
+#include <charconv>
+
 #include "app/cli/console.h"
 #include "app/cli/traces.h"
+#include "engine/device/emulated/emulated_device.h"
 
 namespace haq::cli {
 
@@ -24,8 +27,10 @@ constexpr Option kExperts[] = {
     {"--miss", Kind::kChoice, "WHERE", "auto",
      "where an expert that is not resident is computed; auto: where it is sooner done",
      "cpu|upload|auto"},
-    {"--card", Kind::kText, "NAME", "", "emulated device: figures of a known card"},
-    {"--link", Kind::kNumber, "GB/S", "", "emulated device: speed of its link", "", 1e-3, 1e6},
+    {"--card", Kind::kText, "NAME", "",
+     "emulated device: memory, speed and link of a known card, such as rtx-3060"},
+    {"--link", Kind::kText, "GB/S", "",
+     "emulated device: speed of its link, as a number or as a known one such as pcie4x8"},
     {"--emulate-gpu-tflops", Kind::kNumber, "X", "",
      "emulated device: 1e12 int8 operations per second", "", 1e-3, 1e6},
     {"--learn", Kind::kText, "NAME", "", "recording that path and auto learn from beforehand"},
@@ -34,6 +39,19 @@ constexpr Option kExperts[] = {
 constexpr Option kRecord[] = {
     {"--record", Kind::kText, "NAME", "", "store the expert paths of this run as a recording"},
 };
+
+/// 1e9 bytes per second of "12.5" or "pcie4x8".
+double link_speed(const std::string& text) {
+  double speed = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), speed);
+  if (status == std::errc() && end == text.data() + text.size()) return speed;
+  try {
+    return device::link_preset(text).gb_s;
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("--link is '{}', neither a number nor a known link", text),
+                     error.hint().empty() ? std::string(error.what()) : error.hint());
+  }
+}
 
 }  // namespace
 
@@ -53,7 +71,7 @@ session::ExpertOptions expert_options_from(const Arguments& arguments) {
   options.path_goal = arguments.text("--path-goal");
   options.miss = arguments.text("--miss");
   options.card = arguments.text("--card");
-  if (arguments.given("--link")) options.link_gb_s = arguments.number("--link");
+  if (arguments.given("--link")) options.link_gb_s = link_speed(arguments.text("--link"));
   if (arguments.given("--emulate-gpu-tflops")) {
     options.emulate_tflops = arguments.number("--emulate-gpu-tflops");
   }

@@ -83,11 +83,11 @@ std::string experts_text(const experts::RuntimeStats& stats, const ExpertRun& ru
   const double resident = 100 * share(stats.capacity, stats.shape.total());
   std::string text = fmt::format(
       "experts: {}, policy {}, {} of {} resident ({:.0f} %, {})\n"
-      "  {:.1f} % of {} uses found there; {} uploads ({}), {} evictions; {} rows on the CPU, {} on "
-      "the device",
+      "  {:.1f} % of {} uses found there; {} uploads and {} copies for one step ({}), {} "
+      "evictions; {} rows on the CPU, {} on the device",
       run.device_name, stats.policy, stats.capacity, stats.shape.total(), resident,
       format_bytes(static_cast<std::uint64_t>(stats.capacity) * facts.slot_bytes),
-      100 * share(stats.hits, stats.accesses), stats.accesses, stats.uploads,
+      100 * share(stats.hits, stats.accesses), stats.accesses, stats.uploads, stats.streamed,
       format_bytes(static_cast<std::uint64_t>(stats.bytes_uploaded)), stats.evictions,
       stats.cpu_tokens, stats.device_tokens);
   if (run.costs_known) {

@@ -140,6 +140,15 @@ TEST_F(Experts, APlanIsThereFromTheFirstTokenOn) {
   EXPECT_EQ(found.at("cpu_tokens"), 0);
 }
 
+TEST_F(Experts, CardsAndLinksHaveNames) {
+  const json card = run_json(emulated({"--vram", "25%", "--card", "rtx-3060"})).at("experts");
+  EXPECT_THAT(card.at("device_name").get<std::string>(), HasSubstr("3060"));
+  EXPECT_THAT(card.at("device_name").get<std::string>(), HasSubstr("emulated"));
+  EXPECT_EQ(card.at("link_gb_s"), 25);
+  const Words half = {"--vram", "25%", "--card", "rtx-3060", "--link", "pcie4x8"};
+  EXPECT_EQ(run_json(emulated(half)).at("experts").at("link_gb_s"), 12.5);
+}
+
 TEST_F(Experts, TextAndRemarksStayApart) {
   const Words options = {"--vram", "1x", "--policy", "lru"};
   const ProcessResult plain = run_haq(generate({}));
@@ -207,6 +216,8 @@ TEST_F(Experts, WrongUsageExitsWithTwo) {
       {"--device", "emulated", "--policy", "lru", "--learn", "yesterday"},
       {"--device", "emulated", "--miss", "gpu"},
       {"--device", "emulated", "--link", "0"},
+      {"--device", "emulated", "--link", "nan"},
+      {"--device", "emulated", "--link", "isa"},
       {"--device", "emulated", "--emulate-gpu-tflops", "-1"},
       {"--device", "emulated", "--card", "voodoo-2"},
       {"--device", "emulated", "--record", ""},

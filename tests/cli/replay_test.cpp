@@ -88,6 +88,21 @@ TEST_F(Replays, KnowTheMissModeTheGoalAndWhatWasLearned) {
   expect_equal("all", record("all", {"--policy", "lru", "--vram", "all", "--link", "0.5"}));
 }
 
+TEST_F(Replays, AnAnswerThatWasStoppedIsRecordedUpToThere) {
+  ProcessOptions options;
+  options.interrupt = [](const std::string& out, const std::string&) { return out.size() > 20; };
+  const ProcessResult stopped =
+      run_haq(with_store({"generate", "--prompt", "Once upon a time", "--max-tokens", "100000",
+                          "--temperature", "1", "--compute", "fp32", "--threads", "1", "--record",
+                          "stopped", "--device", "emulated", "--vram", "25%"}),
+              options);
+  EXPECT_EQ(stopped.code, 130) << stopped.err;
+  const json found = simulate("stopped");
+  EXPECT_GT(found.at("tokens"), 4);
+  // The step under way may have been counted before it was stopped.
+  EXPECT_LE(found.at("results").at(0).at("hits"), found.at("recorded").at("hits"));
+}
+
 TEST_F(Replays, OptionsThatTheRecordingDecidesAreRefused) {
   record("plain", {"--policy", "lru", "--vram", "25%"});
   for (const char* option : {"--capacity", "--policy", "--link"}) {
