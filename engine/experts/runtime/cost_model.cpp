@@ -16,11 +16,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Knots = std::vector<CostTable::Knot>;
 
-constexpr int kTogether = 4;  // experts of one call: a lane shares its start over about as many
+constexpr int kTogether = 4;  // experts of one call: a lane shares its start over about as many,
+constexpr std::size_t kAloneBytes = std::size_t{32} << 20;  // but large ones need no company
 constexpr int kFewRows = 16;  // below, reading the weights takes the time, not computing
 constexpr std::size_t kSetBytes = std::size_t{96} << 20;  // read in turn: more than caches keep
 constexpr int kFewestSamples = 3, kMostSamples = 15;
-constexpr double kKnotSeconds = 0.06, kLaneSeconds = 0.8;
+constexpr double kKnotSeconds = 0.06, kLongKnotSeconds = 0.15, kLaneSeconds = 1.2;
+constexpr double kLongCallUs = 5e3;  // then every second number of rows has to do
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -42,15 +44,17 @@ std::vector<int> row_counts(int max_tokens) {
 /// Experts of one device, run in turn in calls of `together`.
 class Bench {
  public:
-  Bench(device::Device& device, std::vector<const device::FfnSpec*> experts, std::int64_t hidden,
-        int max_tokens)
+  Bench(device::Device& device, std::vector<const device::FfnSpec*> experts,
+        const device::SlotLayout& form, int max_tokens)
       : device_(device),
         experts_(std::move(experts)),
-        hidden_(hidden),
-        together_(std::min<int>(kTogether, static_cast<int>(experts_.size()))),
+        hidden_(form.hidden),
+        together_(form.bytes() > kAloneBytes
+                      ? 1
+                      : std::min<int>(kTogether, static_cast<int>(experts_.size()))),
         input_(device.allocate(bytes(max_tokens))),
         output_(device.allocate(bytes(std::int64_t{max_tokens} * together_))) {
-    std::vector<float> values(static_cast<std::size_t>(max_tokens * hidden));
+    std::vector<float> values(static_cast<std::size_t>(max_tokens * hidden_));
     std::minstd_rand random(1);
     for (float& value : values) {
       value = static_cast<float>(random() % 2001) / 1000.0F - 1.0F;
@@ -59,16 +63,21 @@ class Bench {
     for (int i = 0; i < max_tokens * together_; ++i) numbers_.push_back(i);
   }
 
-  /// One knot per row count; fewer when the lane's time is up, never fewer than two of several.
+  /// One knot per row count, at most; fewer where calls are long or the lane's time is up, but
+  /// never fewer than two of several.
   Knots measure(const std::vector<int>& row_counts, const std::function<void()>& between) {
     const Clock::time_point begin = Clock::now();
     Knots knots;
     for (const int rows : row_counts) {
       between();
-      // Twice the rows take up to twice the time, once untimed and once or more timed.
-      const double next =
-          knots.empty() ? 0 : 4e-6 * knots.back().us * static_cast<double>(together_);
-      if (knots.size() >= 2 && seconds_since(begin) + next > kLaneSeconds) break;
+      if (!knots.empty()) {
+        const double growth = rows / knots.back().tokens;
+        const double last_us = knots.back().us * together_;
+        if (last_us > kLongCallUs && growth < 3 && rows != row_counts.back()) continue;
+        // An untimed call and at least one timed.
+        const double needed = 2e-6 * last_us * growth;
+        if (knots.size() >= 2 && seconds_since(begin) + needed > kLaneSeconds) break;
+      }
       knots.push_back({static_cast<double>(rows), expert_us(rows, between)});
     }
     make_monotone(knots);
@@ -110,14 +119,15 @@ class Bench {
     run(rows);
     const Clock::time_point begin = Clock::now();
     std::vector<double> samples;
-    while (samples.size() < kMostSamples &&
-           (samples.size() < kFewestSamples || seconds_since(begin) < kKnotSeconds)) {
+    while (samples.empty() ||
+           (samples.size() < kMostSamples &&
+            seconds_since(begin) <
+                (samples.size() < kFewestSamples ? kLongKnotSeconds : kKnotSeconds))) {
       between();
       if (!few) next_ = start;
       const Clock::time_point one = Clock::now();
       run(rows);
       samples.push_back(seconds_since(one) * 1e6 / together_);
-      if (seconds_since(begin) > kLaneSeconds / 2) break;
     }
     return median(std::move(samples));
   }
@@ -188,7 +198,7 @@ void measure_device(const nn::Decoder& decoder, device::SlotDevice& device,
   }
   std::vector<const device::FfnSpec*> experts;
   for (int slot = 0; slot < arena->slots(); ++slot) experts.push_back(&arena->ffn(slot));
-  table.device = Bench(device, experts, layout.hidden, counts.back()).measure(counts, between);
+  table.device = Bench(device, experts, layout, counts.back()).measure(counts, between);
 }
 
 }  // namespace
@@ -210,8 +220,7 @@ CostTable measure_costs(nn::Decoder& decoder, device::SlotDevice* device, int ma
   CostTable table;
   table.source = "measured";
   table.expert_bytes = static_cast<double>(layout.bytes());
-  Bench bench(decoder.device(), experts_to_measure(decoder, layout.bytes()), layout.hidden,
-              max_tokens);
+  Bench bench(decoder.device(), experts_to_measure(decoder, layout.bytes()), layout, max_tokens);
   bench.touch(between);
   table.cpu = bench.measure(counts, between);
   if (device == nullptr) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -106,7 +107,11 @@ TEST(MeasureCosts, MeasuresTheHost) {
   int reports = 0;
   const CostTable table =
       experts::measure_costs(model.decoder(), nullptr, 24, [&](const Progress&) { ++reports; });
-  EXPECT_EQ(tokens_of(table.cpu), (std::vector<double>{1, 2, 4, 8, 16, 24}));
+  // All of them on a machine that has the time.
+  const std::vector<double> wanted{1, 2, 4, 8, 16, 24};
+  const std::vector<double> found = tokens_of(table.cpu);
+  EXPECT_GE(found.size(), 2U);
+  EXPECT_TRUE(std::includes(wanted.begin(), wanted.end(), found.begin(), found.end()));
   EXPECT_EQ(tokens_of(table.device), tokens_of(table.cpu));
   expect_usable(table.cpu);
   EXPECT_EQ(table.source, "measured");
@@ -144,9 +149,9 @@ TEST(MeasureCosts, MeasuresADeviceThatModelsNothing) {
   UnmodelledDevice device(quick_device());
   const CostTable table = experts::measure_costs(model.decoder(), &device, 8);
   EXPECT_EQ(table.source, "measured");
-  EXPECT_EQ(tokens_of(table.device), (std::vector<double>{1, 2, 4, 8}));
+  EXPECT_GE(table.device.size(), 2U);
   expect_usable(table.device);
-  EXPECT_GE(device.runs(), 4 * 3);
+  EXPECT_GE(device.runs(), static_cast<int>(2 * table.device.size()));
 }
 
 TEST(MeasureCosts, StopsWhenAsked) {
