@@ -32,6 +32,12 @@ void drain(EventRing& ring) {
 
 constexpr std::array<std::int32_t, 8> kIds{1, 2, 3, 5, 8, 13, 21, 34};
 
+void count_events(benchmark::State& state, std::int64_t events) {
+  state.SetItemsProcessed(events);
+  state.counters["event"] = benchmark::Counter(
+      static_cast<double>(events), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
 /// A decoded token's layer: the clock once, its path and the step. The ring is a recording's, so
 /// that events go out to memory as they do there.
 void BM_DecodeEvents(benchmark::State& state) {
@@ -47,10 +53,7 @@ void BM_DecodeEvents(benchmark::State& state) {
     events += experts::write_paths(ring, now, 0, token++, 8, kIds);
     events += experts::write_step(ring, now, 0, {});
   }
-  state.SetItemsProcessed(events);
-  state.counters["ns/event"] =
-      benchmark::Counter(static_cast<double>(events) * 1e-9,
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  count_events(state, events);
 }
 
 /// A layer of a prompt: one event for each of its tokens.
@@ -70,10 +73,7 @@ void BM_PrefillEvents(benchmark::State& state) {
     events += experts::write_paths(ring, now, 0, 0, 8, ids);
     events += experts::write_step(ring, now, 0, {});
   }
-  state.SetItemsProcessed(events);
-  state.counters["ns/event"] =
-      benchmark::Counter(static_cast<double>(events) * 1e-9,
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  count_events(state, events);
 }
 
 void BM_FullRing(benchmark::State& state) {
