@@ -26,6 +26,9 @@ constexpr Option kOptions[] = {
     {"--batch", Kind::kInteger, "N", "1", "sequences decoded together", "", 1, 256},
     {"--repeat", Kind::kInteger, "R", "5", "measured repeats, after one that is left out", "", 1,
      1000},
+    {"--costs", Kind::kFlag, "", "",
+     "also what one expert costs for growing numbers of tokens: measured here, or, with --device, "
+     "the table that the run decided by"},
 };
 
 session::BenchOptions bench_options(const Arguments& arguments) {
@@ -92,6 +95,41 @@ Json result_json(session::Model& model, const session::BenchOptions& options,
   return json;
 }
 
+/// The frozen table of a run with a device, else a fresh one of this CPU. Null for a dense model.
+Json costs_json(const Arguments& arguments, session::Model& model,
+                session::ExpertSession* experts) {
+  if (experts == nullptr) return nullptr;
+  if (experts->device().kind != "cpu") {
+    return to_json(experts->runtime().options().policy_options.costs);
+  }
+  ProgressDisplay progress(arguments.flag("--quiet"));
+  Json json = to_json(experts::measure_costs(model.decoder(), nullptr, model.prefill_chunk(),
+                                             progress.callback(), interrupt_token()));
+  for (const char* field : {"device_us", "upload_fixed_us", "link_gb_s"}) json[field] = nullptr;
+  return json;
+}
+
+std::string costs_text(const Json& costs) {
+  std::string text =
+      "an expert of " +
+      session::format_bytes(static_cast<std::uint64_t>(costs["expert_bytes"].get<double>())) +
+      ", us by tokens (" + costs["source"].get<std::string>() + ")\n";
+  const auto row = [&](const char* name, const Json& knots) {
+    text += fmt::format("  {:<8}", name);
+    for (const Json& knot : knots) {
+      text += fmt::format("  {:.0f}: {:.1f}", knot[0].get<double>(), knot[1].get<double>());
+    }
+    text += '\n';
+  };
+  row("CPU", costs["cpu_us"]);
+  if (!costs["device_us"].is_null()) {
+    row("device", costs["device_us"]);
+    text += fmt::format("  copy      {:.1f} us + its bytes at {:.1f} GB/s\n",
+                        costs["upload_fixed_us"].get<double>(), costs["link_gb_s"].get<double>());
+  }
+  return text;
+}
+
 std::string plain_text(const Json& json) {
   std::string text;
   const auto speed = [](const Json& value) {
@@ -119,6 +157,7 @@ std::string plain_text(const Json& json) {
       "memory          {} at most (weights mapped {}, packed {}, owned {}, KV cache {})\n",
       bytes(json["peak_rss_bytes"]), bytes(memory["mapped_bytes"]), bytes(memory["packed_bytes"]),
       bytes(memory["owned_bytes"]), bytes(memory["kv_bytes"]));
+  if (json.contains("costs") && !json["costs"].is_null()) text += costs_text(json["costs"]);
   return text;
 }
 
@@ -157,6 +196,9 @@ Json measure(const Arguments& arguments, const session::LoadOptions& load,
   if (experts) {
     json["experts"] = finish_experts(arguments, *experts, result.work_seconds);
     note_experts(arguments, experts.get());
+  }
+  if (arguments.flag("--costs") && !result.cancelled) {
+    json["costs"] = costs_json(arguments, *model, experts.get());
   }
   return json;
 }

@@ -226,6 +226,28 @@ TEST(Commands, BenchComparesPrecisions) {
   EXPECT_TRUE(found.at("ratio").at("prefill").is_null());
 }
 
+TEST(Commands, BenchTellsWhatAnExpertCosts) {
+  const TempDir folder;
+  const std::vector<std::string> quick = {
+      "bench", "--prefill",       "0", "--decode", "2",    "--repeat",
+      "1",     "--prefill-chunk", "8", "--costs",  "--db", (folder.path() / "haq.db").string()};
+  const json host = run_json(quick).at("costs");
+  EXPECT_EQ(host.at("source"), "measured");
+  ASSERT_GE(host.at("cpu_us").size(), 2U);
+  EXPECT_GT(host.at("cpu_us")[0][1], 0);
+  EXPECT_TRUE(host.at("device_us").is_null());
+  std::vector<std::string> emulated = quick;
+  emulated.insert(emulated.end(), {"--device", "emulated", "--vram", "50%", "--link", "12.5"});
+  const json device = run_json(emulated).at("costs");
+  EXPECT_EQ(device.at("source"), "emulated");
+  EXPECT_EQ(device.at("link_gb_s"), 12.5);
+  EXPECT_EQ(device.at("device_us").size(), 4U);
+  const ProcessResult text = run_haq(quick);
+  EXPECT_THAT(text.out, HasSubstr("us by tokens (measured)"));
+  EXPECT_FALSE(
+      run_json({"bench", "--prefill", "8", "--decode", "0", "--repeat", "1"}).contains("costs"));
+}
+
 TEST(Commands, CompletionScriptsAreValid) {
   const std::string bash = run_haq({"completion", "bash"}).out;
   const TempDir folder;
