@@ -4,20 +4,26 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/base/error.h"
+#include "engine/experts/path_policy.h"
+#include "engine/experts/policies.h"
+
 namespace haq::experts {
 namespace {
 
-constexpr double kMemory = 0.998;   ///< weight of a token's time against that of the next
+constexpr double kLatest = 0.97,
+                 kMemory = 0.998;   ///< weight of a token's time against that of the next
 constexpr int kMostForgotten = 64;  ///< tokens: a long prompt does not wipe out what was before
 constexpr int kBatchesPerChoice = 8;
-constexpr double kLead = 0.005;  ///< share of the recent time that a change must save
+constexpr double kLead = 0.005;    ///< share of the time that a change must save
+constexpr double kDeviations = 3;  ///< of the sum of batches, that a lead must exceed
 
-PolicyOptions ema(PolicyOptions options, double decay, double margin) {
-  options.decay = decay;
-  options.margin = margin;
-  options.uploads_per_step = 1;
-  return options;
-}
+struct EmaSettings {
+  double decay, margin;
+};
+constexpr EmaSettings kEmas[] = {{0.97, 1.5}, {0.9, 1.5}, {0.99, 1.5}};
+/// Of path's worth: for a link that is often idle, seldom, never.
+constexpr double kDiscounts[] = {0.7, 0.9, 0.97};
 
 }  // namespace
 
@@ -26,29 +32,40 @@ AutoPolicy::AutoPolicy(const ExpertShape& shape, int capacity, const PolicyOptio
       capacity_(capacity),
       costs_(usable_costs(options.costs)),
       copy_us_(costs_.upload_us(1)),
+      predictor_(learned_predictor(shape, options.history.get())),
       in_use_(static_cast<std::size_t>(shape.experts), 0) {
+  const auto add_family = [&](const PolicyOptions& settings) {
+    const std::string prefix = settings.plan.empty() ? "" : "plan+";
+    const Pins pins(shape, settings.plan);
+    for (const double discount : kDiscounts) {
+      add(fmt::format("{}path, discount {}", prefix, discount),
+          std::make_unique<PathPolicy>(shape, capacity, settings, pins,
+                                       PathSettings{discount, predictor_}));
+    }
+    for (const auto& [decay, margin] : kEmas) {
+      PolicyOptions ema = settings;
+      ema.decay = decay;
+      ema.margin = margin;
+      ema.uploads_per_step = 1;
+      add(fmt::format("{}ema, decay {}", prefix, decay),
+          std::make_unique<EmaPolicy>(shape, capacity, ema, pins));
+    }
+    add(prefix + "lru", std::make_unique<LruPolicy>(shape, capacity, false, pins));
+  };
   PolicyOptions settings = options;
   settings.path_goal = PathGoal::kTime;
   if (!options.plan.empty()) {
-    add("plan+path", "plan+path", settings);
-    add("plan+ema", "plan+ema", ema(settings, 0.97, 1.5));
-    add("plan+lru", "plan+lru", settings);
-    add("static", "static", settings);
+    add_family(settings);
+    add("static", std::make_unique<StaticPolicy>(options.plan));
     settings.plan.clear();
   }
-  add("path", "path", settings);
-  add("ema", "ema 0.97", ema(settings, 0.97, 1.5));
-  add("ema", "ema 0.9", ema(settings, 0.9, 1.5));
-  add("ema", "ema 0.99", ema(settings, 0.99, 1.5));
-  add("lru", "lru", settings);
-  add("lru-layer", "lru-layer", settings);
-  add("none", "none", settings);
+  add_family(settings);
+  add("lru-layer", std::make_unique<LruPolicy>(shape, capacity, true));
+  add("none", std::make_unique<NonePolicy>());
 }
 
-void AutoPolicy::add(const std::string& name, const std::string& label,
-                     const PolicyOptions& options) {
-  Player player{label, make_policy(name, shape_, capacity_, options),
-                std::make_unique<Residency>(shape_, capacity_)};
+void AutoPolicy::add(const std::string& label, std::unique_ptr<Policy> policy) {
+  Player player{label, std::move(policy), std::make_unique<Residency>(shape_, capacity_)};
   player.policy->start(*player.residency);
   player.residency->keep_changes(true);
   players_.push_back(std::move(player));
@@ -61,32 +78,45 @@ void AutoPolicy::start(Residency& residency) {
   }
 }
 
-void AutoPolicy::age(const Step& step) {
-  const bool new_batch = step.layer <= last_layer_ || last_layer_ < 0;
-  last_layer_ = step.layer;
-  if (!new_batch) return;
-  const double kept = std::pow(kMemory, std::min(step.tokens, kMostForgotten));
-  for (Player& player : players_) player.recent_us *= kept;
-  ++since_choice_;
+void AutoPolicy::restart() {
+  for (Player& player : players_) player.lead = player.squares = player.latest = 0;
+  followed_us_ = 0;
+  since_choice_ = 0;
+}
+
+void AutoPolicy::end_batch(int tokens, const Residency& residency) {
+  const int age = std::min(tokens, kMostForgotten);
+  const double kept = std::pow(kMemory, age), kept_latest = std::pow(kLatest, age);
+  const double reference = players_[followed_].batch_us;
+  followed_us_ = kept * followed_us_ + reference;
+  for (Player& player : players_) {
+    const double gained = reference - player.batch_us;
+    player.lead = kept * player.lead + gained;
+    player.squares = kept * kept * player.squares + gained * gained;
+    player.latest = kept_latest * player.latest + gained;
+    player.batch_us = 0;
+  }
+  // A policy that fills its slots more slowly has the lead at first: that is no merit.
+  if (!filled_ && (filled_ = players_[followed_].residency->full())) restart();
+  if (++since_choice_ >= kBatchesPerChoice) choose(residency);
 }
 
 void AutoPolicy::end_step(const Step& step, Residency& residency) {
-  age(step);
+  if (step.layer <= last_layer_) end_batch(last_tokens_, residency);
+  last_layer_ = step.layer;
+  last_tokens_ = step.tokens;
   const StepLanes lanes = step_lanes(step, residency, costs_);
+  predictor_->add(step);
   for (Player& player : players_) {
     player.residency->clear_changes();
     const StepLanes own = step_lanes(step, *player.residency, costs_);
     player.policy->end_step(step, *player.residency);
-    player.recent_us += own.us(static_cast<int>(player.residency->changes().size()), copy_us_);
+    player.batch_us += own.us(static_cast<int>(player.residency->changes().size()), copy_us_);
   }
   for (const std::uint16_t expert : step.experts) in_use_[expert] = 1;
   const int copies = mirror(step, residency);
   if (!in_step_with_) catch_up(step, lanes, copies, residency);
   for (const std::uint16_t expert : step.experts) in_use_[expert] = 0;
-  if (since_choice_ >= kBatchesPerChoice && step.layer == shape_.layers - 1) {
-    since_choice_ = 0;
-    choose(residency);
-  }
 }
 
 int AutoPolicy::mirror(const Step& step, Residency& residency) {
@@ -157,16 +187,21 @@ void AutoPolicy::choose(const Residency& residency) {
     return count;
   };
   in_step_with_ = missing(players_[followed_]) == 0;
-  const double now = players_[followed_].recent_us;
   std::size_t best = followed_;
+  double most = 0;
   for (std::size_t i = 0; i < players_.size(); ++i) {
-    if (players_[i].recent_us < players_[best].recent_us) best = i;
+    const Player& player = players_[i];
+    const double sure = player.lead - kDeviations * std::sqrt(player.squares) -
+                        kLead * followed_us_ - missing(player) * copy_us_;
+    if (player.latest <= 0 || sure <= most) continue;
+    best = i;
+    most = sure;
   }
+  since_choice_ = 0;
   if (best == followed_) return;
-  const double lead = now - players_[best].recent_us;
-  if (lead <= kLead * now + missing(players_[best]) * copy_us_) return;
   followed_ = best;
   in_step_with_ = false;
+  restart();
 }
 
 }  // namespace haq::experts

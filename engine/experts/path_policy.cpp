@@ -8,58 +8,51 @@
 namespace haq::experts {
 namespace {
 
-/// Weight of a use against one a token earlier, in the worth of a resident. The more copies are
-/// made, the shorter one stays. Both values, and the priors, were tuned on real and made-up traces;
-/// the result changes little around them.
-constexpr double kDiscountTime = 0.7, kDiscountHits = 0.3;
-/// By horizon of UseRates, then for the chance in the next token and the constant.
-constexpr UseValue::Weights kPriorTime = {0, 0.7, 0.7, 0.5, 0.5, 1, 0},
-                            kPriorHits = {0, 0.1, 0.1, 0.1, 0.1, 1, 0};
+/// Weight of a use against one a token earlier, in the worth of a resident: the more copies are
+/// made, the shorter one stays.
+constexpr double kDiscountHits = 0.3;
+constexpr int kStepsPerWeights = 64;
 constexpr float kLeastChance = 0.1F;  ///< in the next step, for a prefetch
 constexpr double kLeastGain = 0.02;   ///< uses that even a free copy must serve
+constexpr double kFreeSlot = 6;       ///< where nobody gives way, a resident stays for longer
+
 constexpr double kShareOfReference = 0.97, kFirstPrice = 0.3, kHighestPrice = 5;
 
 }  // namespace
 
+std::shared_ptr<PathPredictor> learned_predictor(const ExpertShape& shape, const Trace* history) {
+  auto predictor = std::make_shared<PathPredictor>(shape);
+  if (history) {
+    const Steps steps(*history);
+    for (std::int64_t i = 0; i < steps.count(); ++i) predictor->add(steps.step(i));
+  }
+  return predictor;
+}
+
 PathPolicy::PathPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options,
-                       Pins pins)
+                       Pins pins, PathSettings settings)
     : shape_(shape),
       for_hits_(options.path_goal == PathGoal::kHits),
       costs_(usable_costs(options.costs)),
       pins_(std::move(pins)),
       book_(shape, pins_),
-      predictor_(shape),
-      value_(for_hits_ ? kDiscountHits : kDiscountTime, for_hits_ ? kPriorHits : kPriorTime),
+      predictor_(settings.predictor ? settings.predictor
+                                    : learned_predictor(shape, options.history.get())),
+      teaches_(!settings.predictor),
+      discount_(for_hits_ ? kDiscountHits : settings.discount),
+      weights_(predictor_->value().weights(discount_)),
       copy_us_(costs_.upload_us(1)),
       hit_saves_us_(costs_.cpu_us(1) - costs_.device_us(1)),
       worth_(static_cast<std::size_t>(shape.experts), 0),
       price_(kFirstPrice),
       most_allowed_(std::max(8.0, 0.5 * shape.layers * shape.top_k)) {
-  if (for_hits_) {
-    reference_ = std::make_unique<LruPolicy>(shape, capacity, false);
-    reference_residency_ = std::make_unique<Residency>(shape, capacity);
-  }
-  if (!options.history) return;
-  const Steps steps(*options.history);
-  for (std::int64_t i = 0; i < steps.count(); ++i) learn(steps.step(i));
+  if (!for_hits_) return;
+  reference_ = std::make_unique<LruPolicy>(shape, capacity, false);
+  reference_residency_ = std::make_unique<Residency>(shape, capacity);
 }
 
 void PathPolicy::start(Residency& residency) {
   pins_.admit_to(residency);
-}
-
-void PathPolicy::learn(const Step& step) {
-  const auto gather = [&](std::vector<float>& inputs) {
-    const std::span<const float> rates = predictor_.rates().all(step.layer);
-    const std::span<const float> again = predictor_.again(step.layer);
-    inputs.assign(rates.begin(), rates.end());
-    inputs.insert(inputs.end(), again.begin(), again.end());
-  };
-  gather(inputs_before_);
-  predictor_.add(step);
-  if (step.tokens > 1) return;
-  gather(inputs_after_);
-  value_.learn(step, inputs_before_, inputs_after_);
 }
 
 StepLanes PathPolicy::measure(const Step& step, const Residency& residency) {
@@ -78,12 +71,11 @@ void PathPolicy::appraise(int layer, std::span<const float> ahead, const Residen
     const auto scale = static_cast<float>(weight);
     for (std::size_t i = 0; i < worth_.size(); ++i) worth_[i] += scale * input[i];
   };
-  const UseValue::Weights& weights = value_.weights();
-  std::fill(worth_.begin(), worth_.end(), static_cast<float>(weights.back()));
+  std::fill(worth_.begin(), worth_.end(), static_cast<float>(weights_.back()));
   for (std::size_t horizon = 0; horizon < UseRates::kHorizons; ++horizon) {
-    add(weights[horizon], predictor_.rates().rates(layer, static_cast<int>(horizon)));
+    add(weights_[horizon], predictor_->rates().rates(layer, static_cast<int>(horizon)));
   }
-  add(weights[UseRates::kHorizons], predictor_.again(layer));
+  add(weights_[UseRates::kHorizons], predictor_->again(layer));
   if (!ahead.empty()) add(1, ahead);
   book_.set(layer, worth_, residency);
 }
@@ -91,8 +83,8 @@ void PathPolicy::appraise(int layer, std::span<const float> ahead, const Residen
 void PathPolicy::collect(const Step& step, const Residency& residency) {
   candidates_.clear();
   if (step.tokens == 1) {
-    const int next = predictor_.layer_after(step.layer);
-    const std::span<const float> chances = predictor_.ahead(next);
+    const int next = predictor_->layer_after(step.layer);
+    const std::span<const float> chances = predictor_->ahead(next);
     appraise(next, chances, residency);
     const ExpertIndex base = shape_.index(next, 0);
     for (int number = 0; number < shape_.experts; ++number) {
@@ -118,7 +110,11 @@ bool PathPolicy::pays(double gain, const StepLanes& lanes, int copies) const {
 
 void PathPolicy::end_step(const Step& step, Residency& residency) {
   const StepLanes lanes = measure(step, residency);
-  learn(step);
+  if (teaches_) predictor_->add(step);
+  if (++steps_ >= kStepsPerWeights) {
+    weights_ = predictor_->value().weights(discount_);
+    steps_ = 0;
+  }
   if (for_hits_) play_reference(step);
   book_.begin(step, residency);
   collect(step, residency);
@@ -127,8 +123,10 @@ void PathPolicy::end_step(const Step& step, Residency& residency) {
     if (residency.contains(candidate.expert)) continue;
     const ExpertIndex victim = residency.full() ? book_.weakest() : -1;
     if (residency.full() && victim < 0) break;
-    const double kept = victim < 0 ? 0 : static_cast<double>(book_.worth(victim));
-    if (!pays(static_cast<double>(candidate.worth) - kept, lanes, copies)) break;
+    const auto worth = static_cast<double>(candidate.worth);
+    const double gain =
+        victim < 0 ? kFreeSlot * worth : worth - static_cast<double>(book_.worth(victim));
+    if (!pays(gain, lanes, copies)) break;
     if (victim < 0) {
       residency.admit(candidate.expert);
     } else {

@@ -15,6 +15,17 @@
 
 namespace haq::experts {
 
+/// A predictor that has learned `history` (null: nothing).
+std::shared_ptr<PathPredictor> learned_predictor(const ExpertShape& shape, const Trace* history);
+
+/// What `auto` plays in several ways.
+struct PathSettings {
+  double discount = 0.7;  ///< kTime: weight of a use against one a token earlier
+  /// Learned by someone else from the same steps, before each end_step(); null: own one, which
+  /// learns PolicyOptions::history beforehand.
+  std::shared_ptr<PathPredictor> predictor;
+};
+
 /// Keeps what the paths so far promise. The worth of an expert is the number of uses that its
 /// residency is expected to serve (UseValue); for the next layer's experts also the chance that the
 /// running token chooses them there (PathPredictor). After each step the candidates are the step's
@@ -30,7 +41,8 @@ namespace haq::experts {
 /// Some microseconds a step for layers of 32 to 128 experts.
 class PathPolicy final : public Policy {
  public:
-  PathPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options, Pins pins = {});
+  PathPolicy(const ExpertShape& shape, int capacity, const PolicyOptions& options, Pins pins = {},
+             PathSettings settings = {});
   std::string name() const override { return pins_.count() > 0 ? "plan+path" : "path"; }
   void start(Residency& residency) override;
   void end_step(const Step& step, Residency& residency) override;
@@ -41,8 +53,7 @@ class PathPolicy final : public Policy {
     float worth = 0;
   };
 
-  void learn(const Step& step);
-  /// The lanes of the running step; keeps count of what a hit saves.
+  /// The lanes of the running step; keeps the running means.
   StepLanes measure(const Step& step, const Residency& residency);
   /// Enters the worth of a layer's experts into the book; `ahead`, where not empty: their chances
   /// in the next step.
@@ -59,11 +70,14 @@ class PathPolicy final : public Policy {
   CostTable costs_;
   Pins pins_;
   WorthBook book_;
-  PathPredictor predictor_;
-  UseValue value_;
+  std::shared_ptr<PathPredictor> predictor_;
+  bool teaches_;  ///< the predictor
+  double discount_;
+  UseValue::Weights weights_;
+  int steps_ = 0;  ///< since the weights were computed
   double copy_us_;
   double hit_saves_us_;  ///< in a step of one token, running mean
-  std::vector<float> inputs_before_, inputs_after_, worth_;
+  std::vector<float> worth_;
   std::vector<Candidate> candidates_;
   // kHits
   std::unique_ptr<LruPolicy> reference_;

@@ -39,9 +39,18 @@ void PathPredictor::learn(const Step& step) {
   again_model_.learn(step.layer, odds_, before, again(step.layer), step.experts);
 }
 
+void PathPredictor::gather(int layer, std::vector<float>& inputs) const {
+  const std::span<const float> uses = rates_.all(layer), chances = again(layer);
+  inputs.assign(uses.begin(), uses.end());
+  inputs.insert(inputs.end(), chances.begin(), chances.end());
+}
+
 void PathPredictor::add(const Step& step) {
   const bool path = step.tokens == 1;
-  if (path) learn(step);
+  if (path) {
+    gather(step.layer, inputs_before_);
+    learn(step);
+  }
   rates_.add(step);
   predicted_ = -1;
   Choices& own = before_[static_cast<std::size_t>(step.layer)];
@@ -53,6 +62,9 @@ void PathPredictor::add(const Step& step) {
   const Seen now[] = {own};
   again_model_.predict(step.layer, odds_, now,
                        {again_.data() + shape_.index(step.layer, 0), experts_});
+  if (!path) return;
+  gather(step.layer, inputs_after_);
+  value_.learn(step, inputs_before_, inputs_after_);
 }
 
 }  // namespace haq::experts

@@ -9,6 +9,7 @@
 #include "engine/experts/choice_model.h"
 #include "engine/experts/policy.h"
 #include "engine/experts/use_rates.h"
+#include "engine/experts/use_value.h"
 
 namespace haq::experts {
 
@@ -17,7 +18,8 @@ namespace haq::experts {
 /// `ahead`: which experts the next step chooses, from those of the three steps before it (the same
 /// token's layers l-1, l-2, l-3; in the first layers those of the token before) and from those that
 /// the token before chose in its layer. `again`: which experts the next token will choose in a
-/// layer, from this token's choice there (the layer's transition table).
+/// layer, from this token's choice there (the layer's transition table). `value`: how many uses a
+/// residency serves, from that and the `rates` of use.
 ///
 /// Only steps of one token have a path; of longer ones only the use counts.
 class PathPredictor {
@@ -34,6 +36,7 @@ class PathPredictor {
     return {again_.data() + static_cast<std::size_t>(layer) * experts_, experts_};
   }
   const UseRates& rates() const { return rates_; }
+  const UseValue& value() const { return value_; }
   /// The layer after this one in the order of steps.
   int layer_after(int layer) const { return layer + 1 == shape_.layers ? 0 : layer + 1; }
 
@@ -44,17 +47,20 @@ class PathPredictor {
 
   std::array<Seen, kStepsBack + 1> seen_ahead(int layer) const;
   void learn(const Step& step);
+  void gather(int layer, std::vector<float>& inputs) const;
 
   ExpertShape shape_;
   std::size_t experts_;
   UseRates rates_;
+  UseValue value_;
   ChoiceModel ahead_model_, again_model_;
-  std::array<Choices, kStepsBack> recent_;  ///< the last steps' experts, the newest first
-  std::vector<Choices> before_;             ///< by layer: what the token before chose
-  std::vector<float> odds_;                 ///< of the layer predicted, [horizon][expert]
-  std::vector<float> ahead_;                ///< of that layer
-  std::vector<float> again_;                ///< [layer][expert]
-  int predicted_ = -1;                      ///< the layer, -1: out of date
+  std::array<Choices, kStepsBack> recent_;           ///< the last steps' experts, the newest first
+  std::vector<Choices> before_;                      ///< by layer: what the token before chose
+  std::vector<float> odds_;                          ///< of the layer predicted, [horizon][expert]
+  std::vector<float> ahead_;                         ///< of that layer
+  std::vector<float> again_;                         ///< [layer][expert]
+  std::vector<float> inputs_before_, inputs_after_;  ///< of value_, around a step
+  int predicted_ = -1;                               ///< the layer, -1: out of date
 };
 
 }  // namespace haq::experts

@@ -24,51 +24,54 @@ double dot(const float* a, const float* b, std::size_t count) {
 /// The weight of the prior, in squared inputs summed over experts. The constant is held back more:
 /// it moves all experts alike, so only rates near zero can teach it.
 constexpr double kPrior = 20, kPriorOfConstant = 2000;
-constexpr int kStepsPerSolve = 64;
+/// What to believe without evidence: the next token's chance counts in full, later tokens use the
+/// expert as often as the rates say, the longer ones less than the shorter.
+UseValue::Weights prior(double discount) {
+  const double later = discount / (1 - discount);
+  return {0, 0.3 * later, 0.3 * later, 0.2 * later, 0.2 * later, 1, 0};
+}
 
 }  // namespace
-
-UseValue::UseValue(double discount, const Weights& prior)
-    : discount_(discount), prior_(prior), weights_(prior) {}
 
 void UseValue::learn(const Step& step, std::span<const float> before,
                      std::span<const float> after) {
   const std::size_t experts = before.size() / (kInputs - 1);
-  const auto discount = static_cast<float>(discount_);
-  // x with the constant, and x - discount x'.
-  inputs_.assign(kInputs * experts, 1.0F);
-  std::copy(before.begin(), before.end(), inputs_.begin());
-  changes_.assign(kInputs * experts, 1.0F - discount);
-  for (std::size_t i = 0; i < before.size(); ++i) changes_[i] = before[i] - discount * after[i];
+  before_.assign(kInputs * experts, 1.0F);
+  after_.assign(kInputs * experts, 1.0F);
+  std::copy(before.begin(), before.end(), before_.begin());
+  std::copy(after.begin(), after.end(), after_.begin());
   for (std::size_t i = 0; i < kInputs; ++i) {
-    const float* input = inputs_.data() + i * experts;
+    const float* input = before_.data() + i * experts;
     for (std::size_t j = 0; j < kInputs; ++j) {
-      matrix_[i][j] += dot(input, changes_.data() + j * experts, experts);
+      then_[i][j] += dot(input, after_.data() + j * experts, experts);
+      if (j < i) continue;
+      now_[i][j] += dot(input, before_.data() + j * experts, experts);
+      now_[j][i] = now_[i][j];
     }
     float uses = 0;
     for (const std::uint16_t expert : step.experts) uses += input[expert];
     uses_[i] += static_cast<double>(uses);
   }
-  if (++steps_ < kStepsPerSolve) return;
-  steps_ = 0;
-  solve();
 }
 
-void UseValue::solve() {
-  // (M + R) w = u + R w0 with the diagonal R of the prior.
+UseValue::Weights UseValue::weights(double discount) const {
+  const Weights expected = prior(discount);
+  // M = sum of x (x - discount x')^T; (M + R) w = u + R w0 with the diagonal R of the prior.
   std::array<std::array<double, kInputs + 1>, kInputs> rows{};
   for (std::size_t i = 0; i < kInputs; ++i) {
-    for (std::size_t j = 0; j < kInputs; ++j) rows[i][j] = matrix_[i][j];
+    for (std::size_t j = 0; j < kInputs; ++j) {
+      rows[i][j] = now_[i][j] - discount * then_[i][j];
+    }
     const double weight = i + 1 == kInputs ? kPriorOfConstant : kPrior;
     rows[i][i] += weight;
-    rows[i][kInputs] = uses_[i] + weight * prior_[i];
+    rows[i][kInputs] = uses_[i] + weight * expected[i];
   }
   for (std::size_t column = 0; column < kInputs; ++column) {
     std::size_t pivot = column;
     for (std::size_t i = column + 1; i < kInputs; ++i) {
       if (std::abs(rows[i][column]) > std::abs(rows[pivot][column])) pivot = i;
     }
-    if (std::abs(rows[pivot][column]) < 1e-9) return;  // the weights stay as they are
+    if (std::abs(rows[pivot][column]) < 1e-9) return expected;
     std::swap(rows[column], rows[pivot]);
     for (std::size_t i = 0; i < kInputs; ++i) {
       if (i == column) continue;
@@ -76,7 +79,9 @@ void UseValue::solve() {
       for (std::size_t j = column; j <= kInputs; ++j) rows[i][j] -= factor * rows[column][j];
     }
   }
-  for (std::size_t i = 0; i < kInputs; ++i) weights_[i] = rows[i][kInputs] / rows[i][i];
+  Weights weights{};
+  for (std::size_t i = 0; i < kInputs; ++i) weights[i] = rows[i][kInputs] / rows[i][i];
+  return weights;
 }
 
 }  // namespace haq::experts
