@@ -50,6 +50,8 @@ constexpr Option kOptions[] = {
     {"--cpu-us", Kind::kNumber, "X", "",
      "microseconds of an expert on the CPU; default: its bytes by --mem", "", 0, 1e12},
     {"--gpu-us", Kind::kNumber, "X", "0", "microseconds of an expert on the device", "", 0, 1e12},
+    {"--blocks", Kind::kInteger, "N", "0",
+     "with --json: also the sums of every N counted tokens, for intervals", "", 0, 1e15},
     {"--decay", Kind::kNumber, "X", "0.97", "ema: of the scores, per token and layer"},
     {"--margin", Kind::kNumber, "X", "1.5", "ema: how much better a newcomer must score"},
     {"--uploads-per-step", Kind::kInteger, "N", "1", "ema: at most so many uploads a step", "", 0,
@@ -135,6 +137,7 @@ struct Sweep {
 profile::ReplayOptions replay_options(const Arguments& arguments) {
   profile::ReplayOptions options;
   options.held_out_from = arguments.integer("--held-out-from");
+  options.block_tokens = arguments.integer("--blocks");
   options.machine.link_gb_s = arguments.number("--link");
   options.machine.memory_gb_s = arguments.number("--mem");
   options.machine.expert_bytes = arguments.number("--expert-bytes");

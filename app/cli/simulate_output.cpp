@@ -30,6 +30,16 @@ nlohmann::ordered_json replay_json(const profile::ReplayResult& result, bool tim
                : Json();
   json["in_sample"] = result.in_sample;
   json["seconds"] = result.seconds;
+  if (!result.blocks.empty()) {
+    Json& blocks = json["blocks"] = Json::array();
+    for (const profile::ReplayResult::Block& block : result.blocks) {
+      blocks.push_back({{"tokens", block.tokens},
+                        {"accesses", block.accesses},
+                        {"hits", block.hits},
+                        {"uploads", block.uploads},
+                        {"modelled_ms", has_time ? Json(block.ms) : Json()}});
+    }
+  }
   return json;
 }
 

@@ -26,7 +26,8 @@ ReplayCount::ReplayCount(const experts::ExpertShape& shape, const ReplayOptions&
       copy_bytes_(options.dispatch ? options.dispatch->costs.expert_bytes
                                    : options.machine.expert_bytes),
       accesses_(static_cast<std::size_t>(shape.layers), 0),
-      hits_(static_cast<std::size_t>(shape.layers), 0) {}
+      hits_(static_cast<std::size_t>(shape.layers), 0),
+      block_tokens_(options.block_tokens) {}
 
 void ReplayCount::add(const Counted& step) {
   // A stated table: an expert's time does not depend on its number of tokens.
@@ -39,12 +40,22 @@ void ReplayCount::add(const Counted& step, double step_us) {
   if (step.first_token != batch_) {
     batch_ = step.first_token;
     time_.begin_batch(step.tokens);
+    if (block_tokens_ > 0) {
+      if (blocks_.empty() || blocks_.back().tokens >= block_tokens_) blocks_.emplace_back();
+      blocks_.back().tokens += step.tokens;
+    }
   }
   accesses_[static_cast<std::size_t>(step.layer)] += static_cast<std::int64_t>(step.accesses);
   hits_[static_cast<std::size_t>(step.layer)] += static_cast<std::int64_t>(step.hits);
   uploads_ += step.uploads;
   streamed_ += step.streamed;
   time_.add(step_us);
+  if (block_tokens_ == 0) return;
+  ReplayResult::Block& block = blocks_.back();
+  block.accesses += static_cast<std::int64_t>(step.accesses);
+  block.hits += static_cast<std::int64_t>(step.hits);
+  block.uploads += step.uploads;
+  block.ms += step_us / 1e3;
 }
 
 void ReplayCount::finish(ReplayResult& result) {
@@ -72,6 +83,7 @@ void ReplayCount::finish(ReplayResult& result) {
   result.bytes = static_cast<double>(uploads_ + streamed_) * copy_bytes_;
   result.ms_per_token_mean = time_.mean_ms();
   result.ms_per_token_std = time_.std_ms();
+  result.blocks = std::move(blocks_);
 }
 
 namespace {
@@ -178,6 +190,7 @@ ReplayResult uniform_expectation(const Steps& steps, int capacity, const ReplayO
   for (double& rate : result.per_layer_hit_rate) rate = result.hit_rate;
   result.per_layer_std = 0;
   result.ms_per_token_mean = result.ms_per_token_std = 0;
+  result.blocks.clear();  // they hold no hits
   return result;
 }
 

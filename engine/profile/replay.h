@@ -37,6 +37,8 @@ struct ReplayOptions {
   std::int64_t held_out_from = 0;  ///< tokens before train and warm, later ones are counted
   ReplayMachine machine;
   std::optional<ReplayDispatch> dispatch;  ///< only replay() looks at it
+  /// Counted tokens per ReplayResult::Block, 0: none are kept.
+  std::int64_t block_tokens = 0;
 };
 
 /// What one policy did with one capacity, over the counted tokens.
@@ -52,6 +54,12 @@ struct ReplayResult {
   double bytes = 0;          ///< uploaded and streamed
   double ms_per_token_mean = 0, ms_per_token_std = 0;  ///< modelled; std between tokens
   double seconds = 0;                                  ///< the replay itself
+  /// Sums over consecutive counted tokens, for intervals that respect what neighbours share.
+  struct Block {
+    std::int64_t tokens = 0, accesses = 0, hits = 0, uploads = 0;
+    double ms = 0;  ///< modelled
+  };
+  std::vector<Block> blocks;
 };
 
 /// Drives `policy` through the steps with `capacity` slots. Throws kCancelled; kInvalidArgument

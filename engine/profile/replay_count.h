@@ -35,6 +35,8 @@ class ReplayCount {
   std::int64_t uploads_ = 0, streamed_ = 0;
   std::int64_t batch_ = -1;
   experts::ModelledTime time_;
+  std::int64_t block_tokens_;
+  std::vector<ReplayResult::Block> blocks_;
 };
 
 }  // namespace haq::profile
