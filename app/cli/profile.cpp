@@ -8,6 +8,7 @@
 #include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
 #include "engine/profile/recording_append.h"
+#include "engine/profile/stored_name.h"
 
 namespace haq::cli {
 
@@ -64,9 +65,10 @@ std::optional<profile::Recording> existing(const std::filesystem::path& database
 }
 
 /// The name to record under: with --append, for a name that is taken, one of its own until the end.
-std::string recording_name(const Arguments& arguments, const std::filesystem::path& database) {
+std::string recording_name(const Arguments& arguments, const std::filesystem::path& database,
+                           const std::optional<profile::Recording>& old) {
   const std::string name = arguments.text("--name");
-  const std::optional<profile::Recording> old = existing(database, name);
+  profile::check_stored_name(name, "a recording");
   if (!old) return name;
   if (!arguments.flag("--append")) {
     throw Error(
@@ -78,6 +80,31 @@ std::string recording_name(const Arguments& arguments, const std::filesystem::pa
       profile::StoreFile::open(database, profile::Database::Access::kReadOnly);
   profile::Recordings recordings(store.database);
   return profile::continuation_name(recordings, name);
+}
+
+/// Paths of another model, or counts without paths, cannot be added to.
+void check_continues(const profile::Recording& old, session::Model& model) {
+  const experts::ExpertShape shape = experts::shape_of(model.decoder());
+  const model::Checkpoint& checkpoint = model.checkpoint();
+  std::string why;
+  if (old.state == "counts") {
+    why = "it holds uses per expert only, no paths";
+  } else if (!(old.shape == shape)) {
+    why = fmt::format("it has {} layers of {} experts, top {}; {} has {} of {}, top {}",
+                      old.shape.layers, old.shape.experts, old.shape.top_k, checkpoint.name(),
+                      shape.layers, shape.experts, shape.top_k);
+  } else if (!old.fingerprint.empty()) {
+    const std::string known =
+        checkpoint.config().quantized ? checkpoint.base_fingerprint() : checkpoint.fingerprint();
+    if (known != old.fingerprint) {
+      why = fmt::format("it is of {}, not of {}", old.model.empty() ? "another model" : old.model,
+                        checkpoint.name());
+    }
+  }
+  if (why.empty()) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("nothing can be added to the recording \"{}\": {}", old.name, why),
+              "choose another name");
 }
 
 std::vector<session::PromptText> read_prompts(const Arguments& arguments,
@@ -125,10 +152,18 @@ Json sets_json(const std::vector<session::EncodedPrompt>& prompts) {
 void join(const Arguments& arguments, const std::filesystem::path& database,
           const std::string& part) {
   ProgressDisplay progress(arguments.flag("--quiet"));
-  profile::StoreFile store =
-      profile::StoreFile::open(database, profile::Database::Access::kReadWrite);
-  profile::Recordings recordings(store.database);
-  profile::join_continuation(recordings, arguments.text("--name"), part, progress.callback());
+  try {
+    profile::StoreFile store =
+        profile::StoreFile::open(database, profile::Database::Access::kReadWrite);
+    profile::Recordings recordings(store.database);
+    profile::join_continuation(recordings, arguments.text("--name"), part, progress.callback());
+  } catch (const Error& error) {
+    throw Error(
+        error.code(),
+        fmt::format("the new paths are stored as \"{}\", but cannot be joined to \"{}\": {}", part,
+                    arguments.text("--name"), error.what()),
+        "join them with 'haq recordings merge'");
+  }
 }
 
 std::string plain_text(const Json& json) {
@@ -138,10 +173,11 @@ std::string plain_text(const Json& json) {
   std::string text = fmt::format(
       "recording   {}: {} tokens ({} decoded) of {} prompts\n"
       "experts     {} layers of {}, {} a token; {:.1f} % chosen at least once, {:.1f} % after the "
-      "first half of the tokens\n",
+      "first half of the tokens\n"
+      "            'haq stats {}' tells whether more tokens would change a plan\n",
       json["recording"].get<std::string>(), count("tokens"), count("decode_tokens"),
       count("prompts"), count("layers"), count("experts"), count("top_k"), 100 * coverage,
-      100 * half);
+      100 * half, json["recording"].get<std::string>());
   if (count("dropped_events") > 0) {
     text += fmt::format("dropped     {} events; {} tokens are left out\n", count("dropped_events"),
                         count("dropped_tokens"));
@@ -153,10 +189,13 @@ int run(const Arguments& arguments) {
   check_usage(arguments);
   session::ExpertOptions options = expert_options_from(arguments);
   options.recording_required = true;
-  options.record = recording_name(arguments, options.database);
+  const std::optional<profile::Recording> old =
+      existing(options.database, arguments.text("--name"));
+  options.record = recording_name(arguments, options.database, old);
   const bool appends = options.record != arguments.text("--name");
 
   const std::shared_ptr<session::Model> model = load_model(arguments, load_options(arguments));
+  if (old) check_continues(*old, *model);
   const std::vector<session::EncodedPrompt> prompts = session::encode_prompts(
       *model, read_prompts(arguments, *model), arguments.flag("--chat"), interrupt_token());
   session::ProfileOptions profile;

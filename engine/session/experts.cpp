@@ -59,6 +59,11 @@ class Attachment final : public ExpertSession {
   void begin_prompt() override { runtime_->set_prompt(prompt_++); }
   void add_seconds(double seconds) override { facts_.seconds += seconds; }
 
+  std::optional<profile::Recorder::Summary> recording() const override {
+    if (!recorder_) return std::nullopt;
+    return recorder_->so_far();
+  }
+
   std::optional<profile::Recorder::Summary> finish() override {
     std::optional<profile::Recorder::Summary> summary;
     if (recorder_) {

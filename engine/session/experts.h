@@ -65,6 +65,9 @@ class ExpertSession {
   virtual void begin_prompt() = 0;
   /// The model worked for so many seconds more; what telemetry_overhead is a share of.
   virtual void add_seconds(double seconds) = 0;
+  /// What was recorded so far; empty when nothing is. A failure ends the recording, not the model:
+  /// it is told here.
+  virtual std::optional<profile::Recorder::Summary> recording() const = 0;
   /// Ends the recording, stores the refitted costs; stats stay readable. Called once.
   virtual std::optional<profile::Recorder::Summary> finish() = 0;
   /// The object `experts` of the command line's JSON: device, emulated, policy, capacity, accesses,

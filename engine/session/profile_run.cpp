@@ -50,7 +50,11 @@ ProfileResult profile_prompts(std::shared_ptr<Model> model, ExpertSession& exper
   const auto report = [&] {
     if (progress) progress({"running prompts", done, total, "prompts"});
   };
-  for (; done < total && !result.cancelled; ++done) {
+  const auto failed = [&] {
+    const std::optional<profile::Recorder::Summary> recording = experts.recording();
+    return recording && !recording->failure.empty();
+  };
+  for (; done < total && !result.cancelled && !failed(); ++done) {
     if (cancel.cancelled()) {
       result.cancelled = true;
       break;

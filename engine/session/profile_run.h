@@ -48,7 +48,7 @@ struct ProfileResult {
 
 /// Runs prompts one after the other, each from an empty cache so that every token passes through
 /// the model, and tells the expert session where each begins. What is recorded is the session's.
-/// Throws what generating throws.
+/// Stops when the recording has failed: going on would be in vain. Throws what generating throws.
 ProfileResult profile_prompts(std::shared_ptr<Model> model, ExpertSession& experts,
                               std::span<const EncodedPrompt> prompts, const ProfileOptions& options,
                               const ProgressCallback& progress = {},

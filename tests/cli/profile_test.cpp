@@ -115,6 +115,29 @@ TEST_F(ProfileCommand, ATakenNameIsRefusedUnlessItIsToGrow) {
   EXPECT_EQ(run_json(lines("new", {"--append"}))["appended"], false);
 }
 
+TEST_F(ProfileCommand, OnlyPathsOfTheSameModelCanGrow) {
+  {
+    auto store = profile::StoreFile::open(path("haq.db"), Database::Access::kReadWrite);
+    profile::Recordings recordings(store.database);
+    profile::Recording other;
+    other.name = "shape";
+    other.shape = {2, 4, 1};
+    recordings.finish(recordings.begin(other), "done", 0, "{}");
+    other.name = "model";
+    other.shape = {6, 16, 2};
+    other.fingerprint = "somebody else's";
+    recordings.finish(recordings.begin(other), "done", 0, "{}");
+  }
+  const ProcessResult shape = run_haq(lines("shape", {"--append"}));
+  expect_failure(shape, 1);
+  EXPECT_THAT(shape.err, HasSubstr("2 layers of 4 experts, top 1"));
+  const ProcessResult model = run_haq(lines("model", {"--append"}));
+  expect_failure(model, 1);
+  EXPECT_THAT(model.err, HasSubstr("it is of another model"));
+  const ProcessResult name = run_haq(lines("two\nlines"));
+  expect_failure(name, 1);
+}
+
 TEST_F(ProfileCommand, CtrlCKeepsThePart) {
   ProcessOptions options;
   options.interrupt = [](const std::string&, const std::string& err) {

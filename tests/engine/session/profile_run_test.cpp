@@ -115,6 +115,20 @@ TEST_F(ProfilePrompts, StopsBetweenTokensAndKeepsWhatThereIs) {
   EXPECT_EQ(recorded().tokens(), summary.tokens);
 }
 
+TEST_F(ProfilePrompts, StopsWhenTheRecordingHasFailed) {
+  options_.repeat = 100'000;
+  const auto session = attach();
+  // Another program that holds the file; the recorder waits two seconds for it.
+  profile::Database other =
+      profile::Database::open(experts_.database, profile::Database::Access::kReadWrite);
+  other.exec("BEGIN IMMEDIATE");
+  const ProfileResult result = profile_prompts(model_, *session, prompts_, options_);
+  other.exec("ROLLBACK");
+  EXPECT_LT(result.prompts, 200'000);
+  EXPECT_FALSE(result.cancelled);
+  EXPECT_FALSE(session->finish().value().failure.empty());
+}
+
 TEST_F(ProfilePrompts, RefusesAPromptBeyondTheContext) {
   std::vector<PromptText> texts(1);
   texts[0].where = "p.jsonl line 9";
