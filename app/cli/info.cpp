@@ -5,6 +5,9 @@
 #include "app/cli/console.h"
 #include "app/cli/model_options.h"
 #include "engine/base/json.h"
+#include "engine/experts/budget.h"
+#include "engine/experts/plan.h"
+#include "engine/session/expert_footprint.h"
 
 namespace haq::cli {
 
@@ -20,7 +23,72 @@ constexpr Option kOptions[] = {
      "context length for which memory is counted; default: the smaller of 4096 and the model's "
      "maximum",
      "", 1, 100000000},
+    {"--vram", Kind::kText, "SIZE", "",
+     "device memory for experts: 25% of them, 128x experts, all, 0, or bytes with a unit (24GiB)"},
+    {"--plan", Kind::kFile, "FILE", "", "the experts of a placement plan, and its hit rate"},
 };
+
+/// The hit rate that a plan states, on held-out paths where it was judged so.
+void add_stated_hit_rate(const experts::Plan& plan, Json& json) {
+  json["hit_rate"] = nullptr;
+  json["hit_rate_from"] = nullptr;
+  for (const char* part : {"held_out", "train"}) {
+    const auto found = plan.scores.find(part);
+    if (found == plan.scores.end() || !found->is_object() || !found->contains("hit_rate") ||
+        !(*found)["hit_rate"].is_number()) {
+      continue;
+    }
+    json["hit_rate"] = (*found)["hit_rate"];
+    json["hit_rate_from"] = part;
+    return;
+  }
+}
+
+/// What experts on a device need at either precision, against holding all of them at 16 bit.
+/// --vram in bytes buys slots of 8 bit, the form that this program is for.
+Json expert_memory(const model::Checkpoint& checkpoint, const Arguments& arguments) {
+  const session::ExpertFootprint footprint = session::expert_footprint(checkpoint.config());
+  const int total = footprint.shape.total();
+  if (total == 0) {
+    throw UsageError(fmt::format("{} has no routed experts", checkpoint.name()),
+                     "leave out --vram and --plan");
+  }
+  Json json;
+  int resident = 0, resident16 = 0;
+  if (arguments.given("--plan")) {
+    const experts::Plan plan = experts::read_plan(arguments.text("--plan"));
+    experts::check_plan(plan, footprint.shape,
+                        plan.fingerprint.empty() ? "" : checkpoint.base_fingerprint(),
+                        arguments.text("--plan"), checkpoint.name());
+    resident = resident16 = static_cast<int>(plan.pinned.size());
+    json["plan"] = arguments.text("--plan");
+    add_stated_hit_rate(plan, json);
+  } else {
+    const std::string vram = arguments.text("--vram");
+    resident = experts::parse_budget(vram, total, static_cast<double>(footprint.int8_bytes));
+    resident16 = experts::parse_budget(vram, total, static_cast<double>(footprint.bits16_bytes));
+  }
+  const model::ParameterSummary parameters = checkpoint.parameters();
+  const std::int64_t all16 = total * footprint.bits16_bytes;
+  const std::int64_t held8 = resident * footprint.int8_bytes;
+  const std::int64_t rest8 = parameters.bytes8 - total * footprint.int8_bytes;
+  const auto saved = [](std::int64_t part, std::int64_t whole) {
+    return 1 - static_cast<double>(part) / static_cast<double>(whole);
+  };
+  json["slots"] = resident;
+  json["slots_at_bits16"] = resident16;  // as many as a 16-bit model gets for the same bytes
+  json["of"] = total;
+  json["slot_bytes"] = {{"bits8", footprint.int8_bytes}, {"bits16", footprint.bits16_bytes}};
+  json["resident_bytes"] = {{"bits8", held8}, {"bits16", resident * footprint.bits16_bytes}};
+  json["all_bytes"] = {{"bits8", total * footprint.int8_bytes}, {"bits16", all16}};
+  json["saved_against_all_bits16"] = {{"bits8", saved(held8, all16)},
+                                      {"bits16", saved(resident * footprint.bits16_bytes, all16)}};
+  // With all that is not an expert on the device, too.
+  json["whole_model"] = {{"device_bytes_bits8", rest8 + held8},
+                         {"bits16", parameters.bytes16},
+                         {"saved", saved(rest8 + held8, parameters.bytes16)}};
+  return json;
+}
 
 /// What config.json says about a model that cannot be opened, as far as it says it.
 void add_raw_facts(const std::filesystem::path& folder, Json& json) {
@@ -84,8 +152,38 @@ Json describe(const model::Checkpoint& checkpoint, const Arguments& arguments,
   ProgressDisplay progress(arguments.flag("--quiet"));
   json["fingerprint"] = keep->fingerprint(progress.callback(), interrupt_token());
   json["base_fingerprint"] = keep->base_fingerprint();
+  if (arguments.given("--vram") || arguments.given("--plan")) {
+    json["memory"]["experts"] = expert_memory(checkpoint, arguments);
+    json["memory"]["device_total"] = json["memory"]["experts"]["resident_bytes"]["bits8"];
+  }
   json["supported"] = true;
   return json;
+}
+
+std::string expert_lines(const Json& json) {
+  const auto bytes = [](const Json& value) {
+    return session::format_bytes(value.get<std::uint64_t>());
+  };
+  const auto percent = [](const Json& value) { return 100 * value.get<double>(); };
+  std::string text = fmt::format("{:<18}{} of {} experts\n", "on the device",
+                                 json["slots"].get<int>(), json["of"].get<int>());
+  for (const char* bits : {"bits8", "bits16"}) {
+    text += fmt::format("{:<18}{:<12}{}, {:.1f} % less than all experts at 16 bit\n", "",
+                        std::string(bits) == "bits8" ? "at 8 bit" : "at 16 bit",
+                        bytes(json["resident_bytes"][bits]),
+                        percent(json["saved_against_all_bits16"][bits]));
+  }
+  text += fmt::format(
+      "{:<18}{:<12}{} with the whole rest of the model at 8 bit, {:.1f} % less than "
+      "the model at 16 bit\n",
+      "", "", bytes(json["whole_model"]["device_bytes_bits8"]),
+      percent(json["whole_model"]["saved"]));
+  if (json.contains("hit_rate") && json["hit_rate"].is_number()) {
+    text += fmt::format("{:<18}{:.1f} % of accesses, as the plan states for {} paths\n", "hit rate",
+                        percent(json["hit_rate"]),
+                        json["hit_rate_from"] == "held_out" ? "held-out" : "its training");
+  }
+  return text;
 }
 
 void print_plain(const Json& json) {
@@ -126,6 +224,7 @@ void print_plain(const Json& json) {
     text += line("", fmt::format("{:<12}{}", term, bytes(memory[term])));
   }
   text += line("available", bytes(memory["available"]));
+  if (memory.contains("experts")) text += expert_lines(memory["experts"]);
   text += line("longest context", std::to_string(json["max_context"].get<std::int64_t>()));
   text += line("fingerprint", json["fingerprint"].get<std::string>());
   print(text + line("supported", "yes"));
@@ -135,6 +234,9 @@ int run(const Arguments& arguments) {
   const std::string shape = arguments.text("--synthetic");
   if (!shape.empty() && arguments.given("MODEL")) {
     throw UsageError("both MODEL and --synthetic are given", "give one of them");
+  }
+  if (arguments.given("--vram") && arguments.given("--plan")) {
+    throw UsageError("both --vram and --plan are given", "give one of them");
   }
   Json json;
   try {
@@ -169,6 +271,7 @@ Command info_command() {
       {model_positional()},
       {kOptions, run_options()},
       {{"haq info ~/models/OLMoE-1B-7B --context 4096", "facts and memory for 4096 tokens"},
+       {"haq info --synthetic mixtral-8x7b --vram 128x", "what 128 of its 256 experts need"},
        {"haq info --synthetic mixtral-8x7b --json", "the same for a published shape, as JSON"}},
       run};
 }

@@ -3,14 +3,19 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
-#include <functional>
+#include <memory>
+#include <optional>
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "app/cli/simulate_output.h"
 #include "app/cli/simulate_recorded.h"
+#include "app/cli/traces.h"
 #include "engine/base/threads.h"
 #include "engine/experts/budget.h"
+#include "engine/experts/plan.h"
+#include "engine/experts/trace_edit.h"
+#include "engine/experts/two_stage.h"
 #include "engine/profile/replay.h"
 
 namespace haq::cli {
@@ -20,16 +25,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr Option kOptions[] = {
-    {"--trace", Kind::kFile, "FILE", "",
-     "recorded expert paths: a .csv (layer,expert or route columns), an int16 .npy [tokens, "
-     "layers, "
-     "top_k], or a folder with experts.u8 and index.jsonl"},
-    {"--experts", Kind::kInteger, "N", "0", "experts of a layer, where the file does not say", "",
-     0, experts::kMaxExperts},
-    {"--layers", Kind::kInteger, "N", "0", "layers, where the file does not say", "", 0,
-     experts::kMaxLayers},
-    {"--top-k", Kind::kInteger, "N", "0", "experts of a token, where the file does not say", "", 0,
-     experts::kMaxTopK},
+    {"--trace", Kind::kText, "NAME", "",
+     "recorded expert paths: a recording, or a .csv (layer,expert or route columns), an int16 .npy "
+     "[tokens, layers, top_k], or a folder with experts.u8 and index.jsonl"},
+    {"--plan", Kind::kFile, "FILE", "",
+     "a placement plan, for static, plan+lru, plan+ema, plan+path"},
     {"--as-recorded", Kind::kFlag, "", "",
      "replay a recording under the policy, capacity and costs of the run that made it"},
     {"--held-out-from", Kind::kInteger, "N", "0",
@@ -38,8 +38,8 @@ constexpr Option kOptions[] = {
     {"--budget", Kind::kText, "SIZE", "",
      "the same as 25% of all experts, 96x experts, all, 0, or bytes with a unit (8GiB)"},
     {"--policy", Kind::kText, "P[,P...]", "all",
-     "none, frequency, frequency-layer, lru, lru-layer, ema, path, auto, belady-admit, or all; "
-     "uniform, lru and belady are always shown"},
+     "none, frequency, frequency-layer, two-stage, static, lru, lru-layer, ema, path, plan+lru, "
+     "plan+ema, plan+path, auto, belady-admit, or all; uniform, lru and belady are always shown"},
     {"--path-goal", Kind::kText, "GOAL", "time",
      "path: hits (the best hit rate with fewer uploads than lru) or time (the shortest modelled "
      "time)"},
@@ -60,20 +60,34 @@ constexpr Option kOptions[] = {
 
 const std::vector<std::string>& known_policies() {
   static const std::vector<std::string> kKnown = {
-      "uniform", "none", "frequency", "frequency-layer", "lru",         "lru-layer",
-      "ema",     "path", "auto",      "belady",          "belady-admit"};
+      "uniform",   "none",        "frequency", "frequency-layer", "two-stage", "static",    "lru",
+      "lru-layer", "ema",         "path",      "plan+lru",        "plan+ema",  "plan+path", "auto",
+      "belady",    "belady-admit"};
   return kKnown;
 }
 
+bool needs_plan(const std::string& policy) {
+  return policy == "static" || policy.starts_with("plan+");
+}
+
 /// The policies asked for and those always shown, in the order of known_policies().
-std::vector<std::string> wanted_policies(const std::string& text) {
+/// "all" leaves out those that need a plan where there is none.
+std::vector<std::string> wanted_policies(const std::string& text, bool plan) {
   const std::vector<std::string>& known = known_policies();
-  if (text == "all") return known;
   std::vector<std::string> wanted = {"uniform", "lru", "belady"};
+  if (text == "all") {
+    wanted = known;
+    if (!plan) std::erase_if(wanted, needs_plan);
+    return wanted;
+  }
   for (const std::string& name : split(text, ',')) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       throw UsageError(fmt::format("--policy names '{}'", name),
                        fmt::format("use all or some of {}", fmt::join(known, ", ")));
+    }
+    if (needs_plan(name) && !plan) {
+      throw UsageError(fmt::format("--policy names {}, but there is no plan", name),
+                       "name a plan file with --plan");
     }
     wanted.push_back(name);
   }
@@ -84,7 +98,11 @@ std::vector<std::string> wanted_policies(const std::string& text) {
   return ordered;
 }
 
-std::vector<int> capacities(const Arguments& arguments, const experts::ExpertShape& shape) {
+std::vector<int> capacities(const Arguments& arguments, const experts::ExpertShape& shape,
+                            const std::optional<experts::Plan>& plan) {
+  if (plan && !arguments.given("--capacity") && !arguments.given("--budget")) {
+    return {plan->budget_experts};
+  }
   if (arguments.given("--capacity") == arguments.given("--budget")) {
     throw UsageError("one of --capacity and --budget is needed", "give one, such as --budget 25%");
   }
@@ -112,6 +130,8 @@ struct Sweep {
   profile::ReplayOptions options;
   experts::PolicyOptions policy;
   std::vector<std::int64_t> uses;  ///< by expert, in the training part (none: in the whole trace)
+  std::vector<experts::ExpertIndex> plan;                    ///< of --plan, most valuable first
+  std::unique_ptr<const experts::TwoStagePlacer> two_stage;  ///< trained likewise
 
   profile::ReplayResult run(const std::string& name, int capacity,
                             const CancelToken& cancel) const {
@@ -125,11 +145,18 @@ struct Sweep {
     if (name == "frequency" || name == "frequency-layer") {
       settings.plan = experts::most_used(trace.shape, uses, capacity, name == "frequency-layer");
       base = "static";
+    } else if (name == "two-stage") {
+      const experts::Plan placed = two_stage->plan(capacity, cancel);
+      settings.plan = experts::pinned_indices(placed, capacity);
+      base = "static";
+    } else if (needs_plan(name)) {
+      settings.plan = plan;
+      settings.plan.resize(std::min(plan.size(), static_cast<std::size_t>(capacity)));
     }
     const auto object = experts::make_policy(base, trace.shape, capacity, settings);
     profile::ReplayResult result = profile::replay(steps, *object, capacity, options, cancel);
     result.policy = name;
-    result.in_sample = base == "static" && in_sample;
+    result.in_sample = base == "static" && name != "static" && in_sample;
     return result;
   }
 };
@@ -165,15 +192,22 @@ int run(const Arguments& arguments) {
     throw UsageError("--trace is missing", "name a file of recorded expert paths");
   }
   if (arguments.flag("--as-recorded")) return simulate_as_recorded(arguments);
-  const std::vector<std::string> policies = wanted_policies(arguments.text("--policy"));
-  const profile::TraceHints hints{static_cast<int>(arguments.integer("--layers")),
-                                  static_cast<int>(arguments.integer("--experts")),
-                                  static_cast<int>(arguments.integer("--top-k"))};
-  const profile::Trace trace = profile::read_trace(arguments.text("--trace"), hints);
-  for (const std::string& notice : trace.notices) note(arguments, notice);
-  const std::vector<int> sizes = capacities(arguments, trace.shape);
+  const std::vector<std::string> policies =
+      wanted_policies(arguments.text("--policy"), arguments.given("--plan"));
+  const NamedTrace named = load_trace(arguments, arguments.text("--trace"), trace_hints(arguments));
+  const profile::Trace& trace = named.trace;
+  std::optional<experts::Plan> plan;
+  if (arguments.given("--plan")) {
+    plan = experts::read_plan(arguments.text("--plan"));
+    // A recording may hold fewer ranks than the model that the plan is for.
+    experts::ExpertShape shape = trace.shape;
+    shape.top_k = std::max(shape.top_k, plan->shape.top_k);
+    experts::check_plan(*plan, shape, named.fingerprint, arguments.text("--plan"), named.name);
+  }
+  const std::vector<int> sizes = capacities(arguments, trace.shape, plan);
   const profile::Steps steps(trace);
-  Sweep sweep{trace, steps, replay_options(arguments), {}, {}};
+  Sweep sweep{trace, steps, replay_options(arguments), {}, {}, {}, {}};
+  if (plan) sweep.plan = experts::pinned_indices(*plan, plan->budget_experts);
   if (sweep.options.held_out_from >= trace.tokens()) {
     throw UsageError(fmt::format("--held-out-from is {}", sweep.options.held_out_from),
                      fmt::format("the trace has {} tokens; leave some to count", trace.tokens()));
@@ -190,6 +224,15 @@ int run(const Arguments& arguments) {
   ThreadPool pool(static_cast<int>(arguments.integer("--threads")));
   ProgressDisplay progress(arguments.flag("--quiet"));
   const ProgressCallback show = progress.callback();
+  const experts::Trace training =
+      trained > 0 ? experts::split_trace(trace, trained).first : experts::Trace();
+  if (std::find(policies.begin(), policies.end(), "two-stage") != policies.end()) {
+    const experts::Trace* const learned = trained > 0 ? &training : &trace;
+    experts::PlacementOptions placement;
+    placement.budget = *std::max_element(sizes.begin(), sizes.end());
+    sweep.two_stage = std::make_unique<experts::TwoStagePlacer>(
+        std::span<const experts::Trace* const>(&learned, 1), placement, show, interrupt_token());
+  }
   std::atomic<std::uint64_t> done{0};
   pool.parallel_dynamic(static_cast<std::int64_t>(results.size()), [&](std::int64_t i, int thread) {
     const auto index = static_cast<std::size_t>(i);
@@ -233,7 +276,7 @@ Command simulate_command() {
       "layer = max(misses on the CPU, uploads over the link + hits on the device); it needs "
       "--expert-bytes.",
       {},
-      {kOptions},
+      {kOptions, trace_options()},
       {{"haq simulate --trace paths.npy --experts 64 --budget 25%", "every policy at one size"},
        {"haq simulate --trace route.csv --capacity 96,192,384 --held-out-from 500 "
         "--expert-bytes 3059712 --json",

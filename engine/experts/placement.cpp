@@ -17,46 +17,6 @@ void check_range(double value, bool good, const char* option, const char* range)
   if (!good) fail(ErrorCode::kInvalidArgument, "{} is {}, expected {}", option, value, range);
 }
 
-void check(std::span<const Trace* const> paths, const PlacementOptions& options) {
-  const std::vector<std::string>& known = placement_strategies();
-  if (std::find(known.begin(), known.end(), options.strategy) == known.end()) {
-    std::string names;
-    for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
-    fail(ErrorCode::kInvalidArgument, "strategy is \"{}\", expected one of {}", options.strategy,
-         names);
-  }
-  if (paths.empty()) {
-    fail(ErrorCode::kInvalidArgument, "no recorded paths to make a plan from");
-  }
-  const ExpertShape& shape = paths.front()->shape;
-  for (const Trace* trace : paths) {
-    if (trace->shape != shape) {
-      fail(ErrorCode::kInvalidArgument,
-           "recordings differ in shape: {} layers of {} experts, top-{}, and {} of {}, top-{}",
-           shape.layers, shape.experts, shape.top_k, trace->shape.layers, trace->shape.experts,
-           trace->shape.top_k);
-    }
-    if (trace->tokens() == 0) fail(ErrorCode::kInvalidArgument, "a recording has no tokens");
-  }
-  check_range(options.budget, options.budget >= 0 && options.budget <= shape.total(), "budget",
-              fmt::format("0 to {} experts", shape.total()).c_str());
-  if (options.stage1_share) {
-    const double share = *options.stage1_share;
-    check_range(share, share >= 0 && share <= 1, "stage1_share", "0 to 1");
-  }
-  check_range(options.validation, options.validation > 0 && options.validation <= 0.5, "validation",
-              "above 0, at most 0.5");
-  check_range(options.covered_share, options.covered_share > 0 && options.covered_share <= 1,
-              "covered_share", "above 0, at most 1");
-  check_range(options.run_layers, options.run_layers >= 1 && options.run_layers <= kMaxRunLayers,
-              "run_layers", fmt::format("1 to {}", kMaxRunLayers).c_str());
-  if (options.weighting != "auto" && options.weighting != "tokens" &&
-      options.weighting != "prompts") {
-    fail(ErrorCode::kInvalidArgument, "weighting is \"{}\", expected auto, tokens or prompts",
-         options.weighting);
-  }
-}
-
 std::vector<std::int64_t> uses_by_tokens(std::span<const Trace* const> paths, int total) {
   std::vector<std::int64_t> uses(static_cast<std::size_t>(total), 0);
   for (const Trace* trace : paths) {
@@ -105,18 +65,57 @@ const std::vector<std::string>& placement_strategies() {
   return kStrategies;
 }
 
+void check_placement(std::span<const Trace* const> paths, const PlacementOptions& options) {
+  const std::vector<std::string>& known = placement_strategies();
+  if (std::find(known.begin(), known.end(), options.strategy) == known.end()) {
+    std::string names;
+    for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+    fail(ErrorCode::kInvalidArgument, "strategy is \"{}\", expected one of {}", options.strategy,
+         names);
+  }
+  if (paths.empty()) {
+    fail(ErrorCode::kInvalidArgument, "no recorded paths to make a plan from");
+  }
+  const ExpertShape& shape = paths.front()->shape;
+  for (const Trace* trace : paths) {
+    if (trace->shape != shape) {
+      fail(ErrorCode::kInvalidArgument,
+           "recordings differ in shape: {} layers of {} experts, top-{}, and {} of {}, top-{}",
+           shape.layers, shape.experts, shape.top_k, trace->shape.layers, trace->shape.experts,
+           trace->shape.top_k);
+    }
+    if (trace->tokens() == 0) fail(ErrorCode::kInvalidArgument, "a recording has no tokens");
+  }
+  check_range(options.budget, options.budget >= 0 && options.budget <= shape.total(), "budget",
+              fmt::format("0 to {} experts", shape.total()).c_str());
+  if (options.stage1_share) {
+    const double share = *options.stage1_share;
+    check_range(share, share >= 0 && share <= 1, "stage1_share", "0 to 1");
+  }
+  check_range(options.validation, options.validation > 0 && options.validation <= 0.5, "validation",
+              "above 0, at most 0.5");
+  check_range(options.covered_share, options.covered_share > 0 && options.covered_share <= 1,
+              "covered_share", "above 0, at most 1");
+  check_range(options.run_layers, options.run_layers >= 1 && options.run_layers <= kMaxRunLayers,
+              "run_layers", fmt::format("1 to {}", kMaxRunLayers).c_str());
+  if (options.weighting != "auto" && options.weighting != "tokens" &&
+      options.weighting != "prompts") {
+    fail(ErrorCode::kInvalidArgument, "weighting is \"{}\", expected auto, tokens or prompts",
+         options.weighting);
+  }
+}
+
 Plan place(std::span<const Trace* const> paths, const PlacementOptions& options,
            const ProgressCallback& progress, const CancelToken& cancel) {
-  check(paths, options);
+  check_placement(paths, options);
+  if (options.strategy == "two-stage") {
+    return TwoStagePlacer(paths, options, progress, cancel).plan(options.budget, cancel);
+  }
   Plan plan;
   plan.shape = paths.front()->shape;
   plan.budget_experts = options.budget;
   plan.strategy = options.strategy;
   plan.scores = nlohmann::ordered_json::object();
-  if (options.strategy == "two-stage") {
-    place_two_stage(paths, options, progress, cancel, plan);
-    return plan;
-  }
   const int total = plan.shape.total();
   std::vector<ExpertIndex> chosen;
   if (options.strategy == "frequency") {

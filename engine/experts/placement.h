@@ -39,6 +39,9 @@ struct PlacementOptions {
   double covered_share = 0.75;
 };
 
+/// What place() checks before it computes anything.
+void check_placement(std::span<const Trace* const> paths, const PlacementOptions& options);
+
 /// Computes a plan from recorded paths. Deterministic; ties to the lower (layer, expert). Throws
 /// kInvalidArgument naming the option and its range, or recordings of different shapes; kCancelled.
 /// Seconds for 48 x 128 experts and a million tokens. `paths` may come from several recordings of

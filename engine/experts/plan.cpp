@@ -135,6 +135,15 @@ std::string in_words(const ExpertShape& shape) {
 
 }  // namespace
 
+std::vector<ExpertIndex> pinned_indices(const Plan& plan, int count) {
+  std::vector<ExpertIndex> all;
+  for (const Plan::Pin& pin : plan.pinned) {
+    if (static_cast<int>(all.size()) >= count) break;
+    all.push_back(plan.shape.index(pin.layer, pin.expert));
+  }
+  return all;
+}
+
 Json to_json(const Plan& plan) {
   Json json;
   json["schema"] = Plan::kSchema;

@@ -27,6 +27,9 @@ struct Plan {
   nlohmann::ordered_json scores;  ///< object: coverage, stage1_share, held_out{...}, ...
 };
 
+/// The plan's experts, most valuable first, at most `count`.
+std::vector<ExpertIndex> pinned_indices(const Plan& plan, int count);
+
 nlohmann::ordered_json to_json(const Plan& plan);
 /// Untrusted input. kCorrupt or kLimit naming `what`, field, found and expected: another schema,
 /// duplicate or out-of-range experts, more experts than its budget.

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <queue>
 
+#include "engine/base/error.h"
 #include "engine/experts/path_cover.h"
 #include "engine/experts/path_parts.h"
 
@@ -265,55 +266,93 @@ std::vector<double> shares_to_try(const PlacementOptions& options) {
 
 }  // namespace
 
-void place_two_stage(std::span<const Trace* const> paths, const PlacementOptions& options,
-                     const ProgressCallback& progress, const CancelToken& cancel, Plan& plan) {
-  const std::vector<PathPart> parts = path_parts(paths);
+struct TwoStagePlacer::Impl {
+  ExpertShape shape;
+  PlacementOptions options;
+  std::vector<std::string> names;  // of the weightings
+  std::vector<PathPart> parts;
   std::vector<PartAccesses> accesses;
-  for (const PathPart& part : parts) {
-    cancel.check();
-    accesses.push_back(count_accesses(part));
-    if (progress) progress({"counting accesses", accesses.size(), parts.size(), "prompts"});
-  }
-  const std::vector<std::string> names = weightings(options);
-  Candidate choice;
-  choice.share = options.stage1_share.value_or(kShareUntested);
-  Json tried = nullptr;
-  const std::size_t fitting = fitting_parts(parts, options.validation);
-  const bool open = !options.stage1_share || names.size() > 1;
-  if (open && fitting > 0) {
-    const std::span<const PathPart> all(parts);
+  std::size_t fitting = 0;  // parts before the validation part; 0: nothing is held back
+  Knowledge from_fitting, from_all;
+
+  /// The best candidate; `tried` tells how all of them did.
+  Candidate choose_split(int budget, Json& tried, const CancelToken& cancel) const {
+    Candidate choice;
+    choice.share = options.stage1_share.value_or(kShareUntested);
+    if (fitting == 0) return choice;
     const std::span<const PartAccesses> counted(accesses);
-    const Knowledge known =
-        learn(all.first(fitting), counted.first(fitting), options, progress, cancel);
-    const Validation validation(plan.shape, counted.subspan(fitting));
-    if (validation.total() > 0) {
-      std::vector<Candidate> candidates;
-      tried = {{"parts", parts.size() - fitting}, {"candidates", Json::array()}};
-      for (std::size_t w = 0; w < names.size(); ++w) {
-        for (const double share : shares_to_try(options)) {
-          cancel.check();
-          Candidate candidate{w, share, {}, 0, 0};
-          validation.measure(both_stages(plan.shape, known, w, share, options.budget), candidate);
-          tried["candidates"].push_back({{"weighting", names[w]},
-                                         {"stage1_share", share},
-                                         {"hit_rate", candidate.hit_rate},
-                                         {"per_layer_std", candidate.per_layer_std}});
-          candidates.push_back(std::move(candidate));
-        }
+    const Validation validation(shape, counted.subspan(fitting));
+    if (validation.total() <= 0) return choice;
+    std::vector<Candidate> candidates;
+    tried = {{"parts", parts.size() - fitting}, {"candidates", Json::array()}};
+    for (std::size_t w = 0; w < names.size(); ++w) {
+      for (const double share : shares_to_try(options)) {
+        cancel.check();
+        Candidate candidate{w, share, {}, 0, 0};
+        validation.measure(both_stages(shape, from_fitting, w, share, budget), candidate);
+        tried["candidates"].push_back({{"weighting", names[w]},
+                                       {"stage1_share", share},
+                                       {"hit_rate", candidate.hit_rate},
+                                       {"per_layer_std", candidate.per_layer_std}});
+        candidates.push_back(std::move(candidate));
       }
-      choice = choose(candidates, validation);
+    }
+    return choose(candidates, validation);
+  }
+};
+
+TwoStagePlacer::TwoStagePlacer(std::span<const Trace* const> paths, const PlacementOptions& options,
+                               const ProgressCallback& progress, const CancelToken& cancel) {
+  check_placement(paths, options);
+  auto impl = std::make_unique<Impl>();
+  impl->shape = paths.front()->shape;
+  impl->options = options;
+  impl->names = weightings(options);
+  impl->parts = path_parts(paths);
+  for (const PathPart& part : impl->parts) {
+    cancel.check();
+    impl->accesses.push_back(count_accesses(part));
+    if (progress) {
+      progress({"counting accesses", impl->accesses.size(), impl->parts.size(), "prompts"});
     }
   }
-  const Knowledge known = learn(parts, accesses, options, progress, cancel);
-  plan.pinned = both_stages(plan.shape, known, choice.weighting, choice.share, options.budget);
+  const std::span<const PathPart> parts(impl->parts);
+  const std::span<const PartAccesses> accesses(impl->accesses);
+  if (!options.stage1_share || impl->names.size() > 1) {
+    impl->fitting = fitting_parts(parts, options.validation);
+  }
+  if (impl->fitting > 0) {
+    impl->from_fitting =
+        learn(parts.first(impl->fitting), accesses.first(impl->fitting), options, progress, cancel);
+  }
+  impl->from_all = learn(parts, accesses, options, progress, cancel);
+  impl_ = std::move(impl);
+}
+
+TwoStagePlacer::~TwoStagePlacer() = default;
+
+Plan TwoStagePlacer::plan(int budget, const CancelToken& cancel) const {
+  if (budget < 0 || budget > impl_->options.budget) {
+    fail(ErrorCode::kInvalidArgument, "budget is {}, expected 0 to {} experts", budget,
+         impl_->options.budget);
+  }
+  Json tried = nullptr;
+  const Candidate choice = impl_->choose_split(budget, tried, cancel);
+  Plan plan;
+  plan.shape = impl_->shape;
+  plan.budget_experts = budget;
+  plan.strategy = "two-stage";
+  plan.pinned = both_stages(plan.shape, impl_->from_all, choice.weighting, choice.share, budget);
+  plan.scores = Json::object();
   plan.scores["stage1_share"] = choice.share;
   plan.scores["stage1_experts"] = std::count_if(plan.pinned.begin(), plan.pinned.end(),
                                                 [](const auto& pin) { return pin.stage == 1; });
-  plan.scores["weighting"] = names[choice.weighting];
-  plan.scores["run_layers"] = options.run_layers;
-  plan.scores["covered_share"] = options.covered_share;
-  plan.scores["path_tokens"] = known.path_tokens;
+  plan.scores["weighting"] = impl_->names[choice.weighting];
+  plan.scores["run_layers"] = impl_->options.run_layers;
+  plan.scores["covered_share"] = impl_->options.covered_share;
+  plan.scores["path_tokens"] = impl_->from_all.path_tokens;
   plan.scores["validation"] = tried;
+  return plan;
 }
 
 }  // namespace haq::experts

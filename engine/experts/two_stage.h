@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "engine/base/progress.h"
@@ -8,9 +9,21 @@
 
 namespace haq::experts {
 
-/// Fills pinned and scores of `plan` (shape and budget are set) by two-stage placement; see
-/// place(), which has checked the options.
-void place_two_stage(std::span<const Trace* const> paths, const PlacementOptions& options,
-                     const ProgressCallback& progress, const CancelToken& cancel, Plan& plan);
+/// Two-stage placement that learns from paths once and then plans for any budget; see place().
+/// plan() may be called from several threads.
+class TwoStagePlacer {
+ public:
+  /// `options.budget` is the largest budget that will be asked for; strategy is not looked at. The
+  /// paths must outlive the object. Throws as place() does.
+  TwoStagePlacer(std::span<const Trace* const> paths, const PlacementOptions& options,
+                 const ProgressCallback& progress = {}, const CancelToken& cancel = {});
+  ~TwoStagePlacer();
+  /// kInvalidArgument for a budget beyond the largest one.
+  Plan plan(int budget, const CancelToken& cancel = {}) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<const Impl> impl_;
+};
 
 }  // namespace haq::experts

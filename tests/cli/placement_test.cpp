@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <random>
 
 #include "tests/cli/json_checks.h"
@@ -163,6 +164,69 @@ TEST_F(Placement, ExportRefusesWhatIsNoPlan) {
   expect_failure(run_haq({"export-plan", plan_, "--format", "llama.cpp", "--model",
                           (source_dir() / "resources" / "models" / "demo-moe").string()}),
                  1);
+}
+
+TEST_F(Placement, SimulateReplaysPlansAndTwoStagePlacement) {
+  run_json(plan({"--train", paths_, "--held-out-from", "50", "--budget", "9x"}));
+  const nlohmann::json json =
+      run_json({"simulate", "--trace", paths_, "--held-out-from", "50", "--plan", plan_});
+  const nlohmann::json planned = nlohmann::json::parse(std::ifstream(plan_));
+  std::map<std::string, nlohmann::json> rows;
+  for (const nlohmann::json& row : json.at("results")) rows[row.at("policy")] = row;
+  for (const char* name : {"two-stage", "static"}) {
+    ASSERT_TRUE(rows.contains(name)) << name;
+    EXPECT_EQ(rows[name].at("capacity"), 9);
+    EXPECT_NEAR(rows[name].at("hit_rate").get<double>(),
+                planned.at("scores").at("held_out").at("hit_rate").get<double>(), 1e-12);
+  }
+  for (const char* name : {"plan+lru", "plan+ema", "plan+path"}) EXPECT_TRUE(rows.contains(name));
+  EXPECT_FALSE(rows["two-stage"].at("in_sample").get<bool>());
+  // Without a plan there is no row that needs one, and none can be asked for.
+  const nlohmann::json without = run_json({"simulate", "--trace", paths_, "--capacity", "9"});
+  for (const nlohmann::json& row : without.at("results")) {
+    EXPECT_NE(row.at("policy"), "static");
+    const bool trained = row.at("policy") == "two-stage";
+    EXPECT_TRUE(!trained || row.at("in_sample").get<bool>());
+  }
+  expect_failure(run_haq({"simulate", "--trace", paths_, "--capacity", "9", "--policy", "static"}),
+                 2);
+  expect_failure(run_haq({"simulate", "--trace", deeper_, "--plan", plan_, "--quiet"}), 1);
+}
+
+TEST_F(Placement, InfoCountsWhatExpertsNeedOnTheDevice) {
+  const nlohmann::json half =
+      run_json({"info", "--synthetic", "mixtral-8x7b", "--vram", "128x"}).at("memory");
+  const nlohmann::json& experts = half.at("experts");
+  EXPECT_EQ(experts.at("slots"), 128);
+  EXPECT_EQ(experts.at("of"), 256);
+  EXPECT_EQ(half.at("device_total"), experts.at("resident_bytes").at("bits8"));
+  EXPECT_NEAR(experts.at("resident_bytes").at("bits8").get<double>(), 128 * 176.2e6, 128 * 1e6);
+  EXPECT_GE(experts.at("saved_against_all_bits16").at("bits8"), 0.6);
+  EXPECT_GE(experts.at("whole_model").at("saved"), 0.6);
+  const nlohmann::json bytes =
+      run_json({"info", "--synthetic", "mixtral-8x7b", "--vram", "24GiB"}).at("memory");
+  EXPECT_LE(bytes.at("device_total").get<double>(), 24.0 * (1 << 30));
+  EXPECT_EQ(bytes.at("experts").at("slots"), 146);
+  EXPECT_EQ(bytes.at("experts").at("slots_at_bits16"), 73);
+}
+
+TEST_F(Placement, InfoStatesAPlansHitRate) {
+  const std::string paths = (folder_.path() / "mixtral.csv").string();
+  write_paths(paths, 32, 5);
+  const nlohmann::json made =
+      run_json({"plan", "--shape", "32,8", "--train", paths, "--held-out-from", "50", "--budget",
+                "50%", "--out", plan_});
+  const nlohmann::json json =
+      run_json({"info", "--synthetic", "mixtral-8x7b", "--plan", plan_}).at("memory").at("experts");
+  EXPECT_EQ(json.at("slots"), 128);
+  EXPECT_EQ(json.at("hit_rate"), made.at("held_out").at("hit_rate"));
+  EXPECT_EQ(json.at("hit_rate_from"), "held_out");
+  EXPECT_THAT(run_haq({"info", "--synthetic", "mixtral-8x7b", "--plan", plan_}).out,
+              HasSubstr("of accesses, as the plan states"));
+  expect_failure(run_haq({"info", "--synthetic", "olmoe-1b-7b", "--plan", plan_, "--quiet"}), 1);
+  expect_failure(run_haq({"info", "--synthetic", "mixtral-8x7b", "--plan", plan_, "--vram", "1x"}),
+                 2);
+  expect_failure(run_haq({"info", "--synthetic", "mixtral-8x7b", "--vram", "12", "--quiet"}), 1);
 }
 
 TEST_F(Placement, StatsHaveTheKeysOfTheContract) {

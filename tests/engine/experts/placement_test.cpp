@@ -8,6 +8,10 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "engine/experts/judged_plan.h"
+#include "engine/experts/plan_export.h"
+#include "engine/experts/trace_edit.h"
+#include "engine/experts/two_stage.h"
 #include "tests/engine/experts/random_paths.h"
 
 namespace haq::experts {
@@ -156,6 +160,81 @@ TEST(TwoStage, WeighsPromptsWhenTold) {
   EXPECT_EQ(pins(place_one(trace, options)), (std::vector<ExpertIndex>{1}));
   options.weighting = "prompts";
   EXPECT_EQ(pins(place_one(trace, options)), (std::vector<ExpertIndex>{0}));
+}
+
+TEST(TwoStage, LearnsOnceForEveryBudget) {
+  const Trace trace = random_paths({4, 8, 2}, 15, 20, 3);
+  const Trace* one[] = {&trace};
+  const TwoStagePlacer placer(one, with("two-stage", 32));
+  for (const int budget : {0, 5, 17, 32}) {
+    EXPECT_EQ(to_json(placer.plan(budget)), to_json(place_one(trace, with("two-stage", budget))));
+  }
+  EXPECT_THROW(placer.plan(33), Error);
+  EXPECT_THROW(placer.plan(-1), Error);
+}
+
+TEST(JudgedPlan, StandsBesidePlainStrategies) {
+  const Trace train = random_paths({4, 8, 2}, 15, 20, 3), other = random_paths({4, 8, 2}, 12, 9, 4);
+  const Trace* trained[] = {&train};
+  const Trace* held_out[] = {&other};
+  const JudgedPlan judged = place_and_judge(trained, held_out, with("two-stage", 8));
+  ASSERT_TRUE(judged.held_out);
+  EXPECT_EQ(judged.held_out->tokens, 108);
+  ASSERT_EQ(judged.compared.size(), 2U);
+  EXPECT_EQ(judged.compared[0].strategy, "frequency");
+  EXPECT_NEAR(judged.compared[0].difference.mean,
+              judged.held_out->hit_rate - judged.compared[0].score.hit_rate, 1e-12);
+  EXPECT_EQ(judged.plan.scores.at("held_out").at("hit_rate"), judged.held_out->hit_rate);
+  EXPECT_FALSE(judged.plan.scores.at("compared").at(0).at("in_sample"));
+  const JudgedPlan alone = place_and_judge(trained, {}, with("frequency", 8));
+  EXPECT_FALSE(alone.held_out);
+  ASSERT_EQ(alone.compared.size(), 1U);
+  EXPECT_TRUE(alone.plan.scores.at("held_out").is_null());
+  EXPECT_TRUE(alone.plan.scores.at("compared").at(0).at("in_sample"));
+}
+
+TEST(TraceEdit, SplitsAtWholeBatchesAndJoinsAgain) {
+  Trace trace = random_paths({2, 4, 1}, 2, 5, 1);
+  trace.batches = {{0, 3, 0, false}, {3, 1, 0, true}, {4, 6, 1, false}};
+  const auto [first, rest] = split_trace(trace, 6);
+  EXPECT_EQ(first.tokens(), 4);
+  EXPECT_EQ(rest.tokens(), 6);
+  EXPECT_EQ(rest.batches.front().first_token, 0);
+  const Trace* both[] = {&first, &rest};
+  const Trace joined = join_traces(both);
+  EXPECT_EQ(joined.ids, trace.ids);
+  ASSERT_EQ(joined.batches.size(), 3U);
+  EXPECT_EQ(joined.batches[2].first_token, 4);
+  EXPECT_EQ(joined.batches[2].prompt, 1);
+  EXPECT_EQ(split_trace(trace, 0).first.tokens(), 0);
+  EXPECT_EQ(split_trace(trace, 100).second.tokens(), 0);
+  const Trace other = random_paths({3, 4, 1}, 2, 5, 1);
+  const Trace* unlike[] = {&trace, &other};
+  EXPECT_THROW(join_traces(unlike), Error);
+}
+
+TEST(PlanExport, NamesTheLayersThatThePlanUsesMost) {
+  Plan plan;
+  plan.shape = {3, 2, 1};
+  plan.pinned = {{1, 0, 1}, {1, 1, 1}, {2, 1, 1}};
+  EXPECT_EQ(plan_csv(plan), "layer,expert,stage\n1,0,1\n1,1,1\n2,1,1\n");
+  const LlamaCppExport found = llama_cpp_export(plan, {});
+  EXPECT_EQ(found.device_layers, std::vector<int>{1});
+  EXPECT_EQ(found.override_tensor,
+            "-ngl 99 -ot 'blk\\.(0|2)\\.ffn_(gate|up|down|gate_up)_exps=CPU'");
+  EXPECT_EQ(found.n_cpu_moe, "-ngl 99 --n-cpu-moe 2");
+  EXPECT_EQ(found.resident_experts, 2);
+  EXPECT_EQ(found.pinned_kept, 2);
+  EXPECT_DOUBLE_EQ(found.hit_rate, 1.0 / 3);
+  // Two dense layers come first.
+  const LlamaCppExport numbered = llama_cpp_export(plan, {2, 3, 4});
+  EXPECT_EQ(numbered.device_layers, std::vector<int>{3});
+  EXPECT_EQ(numbered.n_cpu_moe, "-ngl 99 --n-cpu-moe 4");
+  EXPECT_THROW(llama_cpp_export(plan, {1}), Error);
+  plan.pinned = {{0, 0, 1}, {0, 1, 1}, {1, 0, 1}, {1, 1, 1}, {2, 0, 1}, {2, 1, 1}};
+  EXPECT_EQ(llama_cpp_export(plan, {}).override_tensor, "-ngl 99");
+  plan.pinned.clear();
+  EXPECT_EQ(llama_cpp_export(plan, {}).n_cpu_moe, "-ngl 99 --n-cpu-moe 3");
 }
 
 TEST(Placement, RefusesWhatMakesNoSense) {
