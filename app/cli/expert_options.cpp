@@ -33,6 +33,10 @@ constexpr Option kExperts[] = {
      "emulated device: speed of its link, as a number or as a known one such as pcie4x8"},
     {"--emulate-gpu-tflops", Kind::kNumber, "X", "",
      "emulated device: 1e12 int8 operations per second", "", 1e-3, 1e6},
+    {"--slot-type", Kind::kChoice, "TYPE", "int8",
+     "emulated device: form of int8 experts there; 16bit is for cards without integer products, and "
+     "not bit-identical",
+     "int8|16bit"},
     {"--learn", Kind::kText, "NAME", "", "recording that path and auto learn from beforehand"},
 };
 
@@ -75,6 +79,7 @@ session::ExpertOptions expert_options_from(const Arguments& arguments) {
   if (arguments.given("--emulate-gpu-tflops")) {
     options.emulate_tflops = arguments.number("--emulate-gpu-tflops");
   }
+  options.slot_type = arguments.text("--slot-type");
   options.learn = arguments.text("--learn");
   options.record = arguments.text("--record");
   options.database = database_path(arguments);

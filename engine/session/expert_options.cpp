@@ -38,6 +38,9 @@ void check_words(const ExpertOptions& options) {
   if (options.miss != "auto" && options.miss != "cpu" && options.miss != "upload") {
     refuse(fmt::format("--miss is '{}'", options.miss), "use cpu, upload or auto");
   }
+  if (options.slot_type != "int8" && options.slot_type != "16bit") {
+    refuse(fmt::format("--slot-type is '{}'", options.slot_type), "use int8 or 16bit");
+  }
   if (options.path_goal != "time" && options.path_goal != "hits") {
     refuse(fmt::format("--path-goal is '{}'", options.path_goal), "use time or hits");
   }
@@ -66,6 +69,7 @@ void check_emulation(const ExpertOptions& options) {
   if (!options.card.empty()) only_emulated("--card");
   if (options.link_gb_s) only_emulated("--link");
   if (options.emulate_tflops) only_emulated("--emulate-gpu-tflops");
+  if (options.slot_type != "int8") only_emulated("--slot-type");
 }
 
 bool uses_plan(const std::string& policy) {
@@ -128,6 +132,7 @@ std::string ExpertOptions::asks_for_experts() const {
   if (!card.empty()) return "--card";
   if (link_gb_s) return "--link";
   if (emulate_tflops) return "--emulate-gpu-tflops";
+  if (slot_type != "int8") return "--slot-type";
   if (!record.empty()) return "--record";
   if (!learn.empty()) return "--learn";
   return {};

@@ -64,6 +64,7 @@ Json experts_json(const experts::RuntimeStats& stats, const ExpertRun& run,
       {"std", timed ? Json(stats.modelled_ms_per_token_std) : Json()}};
   json["predicted_vs_actual"] = timed ? experts::to_json(stats.cost_report) : Json();
   json["slot_bytes"] = facts.slot_bytes;
+  json["bit_identical"] = facts.bit_identical;
   json["link_gb_s"] = facts.link_gb_s > 0 ? Json(facts.link_gb_s) : Json();
   json["costs"] = timed ? Json(run.options.policy_options.costs.source) : Json();
   json["recording"] = facts.recording.empty() ? Json() : Json(facts.recording);

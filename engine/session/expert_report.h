@@ -13,9 +13,10 @@ namespace haq::session {
 /// What is told of a run besides the runtime's own counts.
 struct ExpertFacts {
   std::size_t slot_bytes = 0;
-  double link_gb_s = 0;   ///< 0: no device
-  double seconds = 0;     ///< the model worked; 0: not known
-  std::string recording;  ///< name; empty: none
+  bool bit_identical = true;  ///< results have the bits of a run on the CPU alone
+  double link_gb_s = 0;       ///< 0: no device
+  double seconds = 0;         ///< the model worked; 0: not known
+  std::string recording;      ///< name; empty: none
   std::int64_t dropped_events = 0;
   std::string recording_failure;
 };

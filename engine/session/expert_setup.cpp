@@ -65,6 +65,7 @@ device::EmulatedOptions emulated_options(const ExpertOptions& options, int threa
   };
   take("--link", options.link_gb_s, figures.link_gb_s);
   take("--emulate-gpu-tflops", options.emulate_tflops, figures.tflops);
+  if (options.slot_type == "16bit") figures.hold = DType::kBF16;
   // The decoder's own threads compute at the same time.
   figures.threads = std::max(1, threads / 2);
   figures.max_isa = device::isa_limit_from_environment();

@@ -150,6 +150,11 @@ class Attachment final : public ExpertSession {
     run_.costs_known = true;
     facts_.slot_bytes = memory.slot_bytes;
     facts_.link_gb_s = device_->link_gb_s();
+    facts_.bit_identical = device_->info().bit_identical;
+    if (!facts_.bit_identical) {
+      notices.push_back(
+          "Experts on the device are held in 16 bits: results are not bit-identical to the CPU's.");
+    }
     if (!options_.learn.empty()) learn(store, progress, cancel);
   }
 

@@ -28,6 +28,9 @@ struct ExpertOptions {
   std::string path_goal = "time";
   std::string card;  ///< a preset of the emulated device; empty: none
   std::optional<double> link_gb_s, emulate_tflops;
+  /// Form of int8 experts on the emulated device: "int8", or "16bit" for a card without integer
+  /// products, whose results are then not bit-identical.
+  std::string slot_type = "int8";
   std::string record;  ///< name of a recording to make; empty: none
   std::string learn;   ///< name of a recording that `path` learns from beforehand; empty: none
   std::filesystem::path database;  ///< the user's; for record, learn and cost tables

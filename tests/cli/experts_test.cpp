@@ -149,6 +149,17 @@ TEST_F(Experts, CardsAndLinksHaveNames) {
   EXPECT_EQ(run_json(emulated(half)).at("experts").at("link_gb_s"), 12.5);
 }
 
+TEST_F(Experts, SixteenBitSlotsAreTwiceAsLargeAndSaidNotToBeBitIdentical) {
+  const Words all = {"--vram", "all", "--policy", "lru", "--miss", "upload"};
+  const json int8 = run_json(emulated(all)).at("experts");
+  const json wide = run_json(emulated(all + Words{"--slot-type", "16bit"})).at("experts");
+  EXPECT_TRUE(int8.at("bit_identical").get<bool>());
+  EXPECT_FALSE(wide.at("bit_identical").get<bool>());
+  EXPECT_GT(wide.at("slot_bytes").get<double>(), 1.8 * int8.at("slot_bytes").get<double>());
+  const ProcessResult run = run_haq(emulated({"--slot-type", "16bit"}));
+  EXPECT_THAT(run.err, HasSubstr("not bit-identical"));
+}
+
 TEST_F(Experts, TextAndRemarksStayApart) {
   const Words options = {"--vram", "1x", "--policy", "lru"};
   const ProcessResult plain = run_haq(generate({}));
@@ -226,6 +237,7 @@ TEST_F(Experts, WrongUsageExitsWithTwo) {
       {"--plan", "plan.json"},
       {"--card", "rtx-3060"},
       {"--device", "cpu", "--link", "25"},
+      {"--device", "cpu", "--slot-type", "16bit"},
   };
   for (const Words& options : wrong) {
     std::string line;
