@@ -105,7 +105,7 @@ void PathPolicy::collect(const Step& step, const Residency& residency) {
 bool PathPolicy::pays(double gain, const StepLanes& lanes, int copies) const {
   if (for_hits_) return gain > price_ && allowance_ - copies >= 1;
   const double added = lanes.us(copies + 1, copy_us_) - lanes.us(copies, copy_us_);
-  return (gain - kLeastGain) * hit_saves_us_ > added;
+  return hit_saves_us_ > 0 && (gain - kLeastGain) * hit_saves_us_ > added;
 }
 
 void PathPolicy::end_step(const Step& step, Residency& residency) {
