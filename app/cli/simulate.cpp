@@ -29,7 +29,7 @@ constexpr Option kOptions[] = {
      "recorded expert paths: a recording, or a .csv (layer,expert or route columns), an int16 .npy "
      "[tokens, layers, top_k], or a folder with experts.u8 and index.jsonl"},
     {"--plan", Kind::kFile, "FILE", "",
-     "a placement plan, for static, plan+lru, plan+ema, plan+path"},
+     "a placement plan, for static, plan+lru, plan+ema, plan+path and auto"},
     {"--as-recorded", Kind::kFlag, "", "",
      "replay a recording under the policy, capacity and costs of the run that made it"},
     {"--held-out-from", Kind::kInteger, "N", "0",
@@ -149,7 +149,7 @@ struct Sweep {
       const experts::Plan placed = two_stage->plan(capacity, cancel);
       settings.plan = experts::pinned_indices(placed, capacity);
       base = "static";
-    } else if (needs_plan(name)) {
+    } else if (needs_plan(name) || name == "auto") {  // auto weighs the plan against its others
       settings.plan = plan;
       settings.plan.resize(std::min(plan.size(), static_cast<std::size_t>(capacity)));
     }
