@@ -54,6 +54,9 @@ class AtomicFile {
   void write(std::string_view text);
   void write(std::span<const std::byte> bytes);
   void commit();
+  /// Where the bytes lie until then, for a library that writes files by name: it must have closed
+  /// the file before commit().
+  const std::filesystem::path& temporary_path() const { return temporary_; }
 
  private:
   std::filesystem::path path_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "engine/profile/chat_types.h"
 #include "engine/profile/stored_name.h"
@@ -34,7 +35,7 @@ bool good_state(std::string_view state) {
   throw Error(
       ErrorCode::kCorrupt,
       fmt::format("{}: recording \"{}\": {}", database.path().string(), recording.name, why),
-      "delete this recording; the others are not concerned");
+      "record or import it again");
 }
 
 Recording read_recording(const Database& database, const Statement& row) {
@@ -152,6 +153,16 @@ std::vector<Recording> all_recordings(Database& database) {
   return recordings;
 }
 
+Recording recording_of_file(Database& database) {
+  Statement rows = database.prepare(
+      "SELECT 0, name, created_ms, state, model, architecture, fingerprint, layers, experts, "
+      "top_k, tokens, decode_tokens, prompts, dropped_events, source, run, notes FROM recording");
+  if (!rows.step()) {
+    fail(ErrorCode::kCorrupt, "{}: the table recording is empty", database.path().string());
+  }
+  return read_recording(database, rows);
+}
+
 void check_name_is_free(Database& database, const std::string& name) {
   Statement rows = database.prepare("SELECT 1 FROM recordings WHERE name = ?");
   if (!rows.bind(1, name).step()) return;
@@ -184,6 +195,35 @@ std::int64_t insert_recording(Database& database, const Recording& recording,
     fail(ErrorCode::kLimit, "{}: no number is left for a recording", database.path().string());
   }
   return id;
+}
+
+std::vector<std::int64_t> read_uses(Database& database, const Recording& recording,
+                                    std::optional<bool> decode, Home home) {
+  const ExpertShape& shape = recording.shape;
+  std::vector<std::int64_t> uses(static_cast<std::size_t>(shape.total()), 0);
+  Statement rows = database.prepare(
+      home == Home::kStore
+          ? "SELECT decode, layer, expert, uses FROM recording_uses WHERE recording = ?"
+          : "SELECT decode, layer, expert, uses FROM uses");
+  if (home == Home::kStore) rows.bind(1, recording.id);
+  while (rows.step()) {
+    const std::int64_t layer = rows.integer(1), expert = rows.integer(2), count = rows.integer(3);
+    if (layer < 0 || layer >= shape.layers || expert < 0 || expert >= shape.experts || count < 0) {
+      corrupt(database, recording,
+              fmt::format("{} uses of expert {} in layer {}, expected layers 0 to {} and experts 0 "
+                          "to {}",
+                          count, expert, layer, shape.layers - 1, shape.experts - 1));
+    }
+    if (decode && (rows.integer(0) != 0) != *decode) continue;
+    std::int64_t& sum = uses[static_cast<std::size_t>(
+        shape.index(static_cast<int>(layer), static_cast<int>(expert)))];
+    if (count > std::numeric_limits<std::int64_t>::max() - sum) {
+      corrupt(database, recording,
+              fmt::format("{} uses of expert {} in layer {}", count, expert, layer));
+    }
+    sum += count;
+  }
+  return uses;
 }
 
 void add_uses(Database& database, std::int64_t recording, bool decode, const ExpertShape& shape,

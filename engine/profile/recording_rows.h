@@ -12,12 +12,17 @@
 /// The rows behind Recordings: what its functions share.
 namespace haq::profile {
 
+/// Where a recording lies: in the user's database, or alone in a file (recording_forms.h).
+enum class Home { kStore, kFile };
+
 inline constexpr int kTokenKeyBits = 40;  ///< key of a token: recording << 40 | number
 
 /// Throw kNotFound, or kCorrupt naming recording and field when a row makes no sense.
 Recording recording_by_name(Database& database, const std::string& name);
 Recording recording_by_id(Database& database, std::int64_t id);
 std::vector<Recording> all_recordings(Database& database);  ///< newest first
+/// The one recording of a stand-alone file.
+Recording recording_of_file(Database& database);
 
 /// Throws kConflict when the name is taken.
 void check_name_is_free(Database& database, const std::string& name);
@@ -28,6 +33,10 @@ std::int64_t insert_recording(Database& database, const Recording& recording,
 /// Adds to the uses of a phase; `uses` by layer * experts + expert. Zeros cost nothing.
 void add_uses(Database& database, std::int64_t recording, bool decode,
               const experts::ExpertShape& shape, std::span<const std::int64_t> uses);
+
+/// Uses by layer * experts + expert, checked; phase: empty for both.
+std::vector<std::int64_t> read_uses(Database& database, const Recording& recording,
+                                    std::optional<bool> decode, Home home);
 
 /// What tokens in order must keep to; the caller words the error. Empty: all is well.
 class TokenOrder {
@@ -65,7 +74,7 @@ class TokenWriter {
 /// Reads tokens in order and checks each. The path is valid until the next call.
 class TokenReader {
  public:
-  TokenReader(Database& database, const Recording& recording);
+  TokenReader(Database& database, const Recording& recording, Home home = Home::kStore);
   bool next(RecordedToken& token);  ///< false at the end; kCorrupt
 
  private:
@@ -73,6 +82,7 @@ class TokenReader {
   Recording recording_;
   std::string file_;
   TokenOrder order_;
+  std::int64_t first_key_;
   Statement rows_;
   std::vector<std::uint16_t> path_;
   std::int64_t number_ = 0;

@@ -107,21 +107,26 @@ void TokenWriter::finish() {
       .run();
 }
 
-TokenReader::TokenReader(Database& database, const Recording& recording)
+TokenReader::TokenReader(Database& database, const Recording& recording, Home home)
     : recording_(recording),
       file_(database.path().string()),
       order_(recording.shape),
-      rows_(database.prepare("SELECT key, prompt, batch, decode, path FROM recording_tokens "
-                             "WHERE key >= ? AND key < ? ORDER BY key")) {
+      first_key_(home == Home::kStore ? first_key(recording.id) : 0),
+      rows_(database.prepare(
+          home == Home::kStore
+              ? "SELECT key, prompt, batch, decode, path FROM recording_tokens WHERE key >= ? AND "
+                "key < ? ORDER BY key"
+              : "SELECT token, prompt, batch, decode, path FROM tokens WHERE token >= ? AND "
+                "token < ? ORDER BY token")) {
   // Only what the recording's row counts: a writer beside this reader may be ahead of it.
-  rows_.bind(1, first_key(recording.id)).bind(2, first_key(recording.id) + recording.tokens);
+  rows_.bind(1, first_key_).bind(2, first_key_ + recording.tokens);
 }
 
 void TokenReader::corrupt(const std::string& why) const {
   throw Error(
       ErrorCode::kCorrupt,
       fmt::format("{}: recording \"{}\": token {}: {}", file_, recording_.name, number_, why),
-      "delete this recording; the others are not concerned");
+      "record or import it again");
 }
 
 bool TokenReader::next(RecordedToken& token) {
@@ -129,7 +134,7 @@ bool TokenReader::next(RecordedToken& token) {
     if (number_ != recording_.tokens) corrupt("missing");
     return false;
   }
-  if (rows_.integer(0) != first_key(recording_.id) + number_) corrupt("missing");
+  if (rows_.integer(0) != first_key_ + number_) corrupt("missing");
   const std::int64_t prompt = rows_.integer(1), decode = rows_.integer(3);
   if (prompt < 0 || prompt > std::numeric_limits<std::int32_t>::max()) {
     corrupt(fmt::format("prompt is {}", prompt));

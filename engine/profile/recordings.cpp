@@ -2,7 +2,6 @@
 #include "engine/profile/recordings.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include "engine/profile/chat_types.h"
@@ -145,31 +144,7 @@ Trace Recordings::read(const std::string& name, const CancelToken& cancel) {
 }
 
 std::vector<std::int64_t> Recordings::uses(const std::string& name, std::optional<bool> decode) {
-  const Recording recording = get(name);
-  const experts::ExpertShape& shape = recording.shape;
-  std::vector<std::int64_t> uses(static_cast<std::size_t>(shape.total()), 0);
-  Statement rows = database_.prepare(
-      "SELECT decode, layer, expert, uses FROM recording_uses WHERE recording = ?");
-  rows.bind(1, recording.id);
-  while (rows.step()) {
-    const std::int64_t layer = rows.integer(1), expert = rows.integer(2), count = rows.integer(3);
-    if (layer < 0 || layer >= shape.layers || expert < 0 || expert >= shape.experts || count < 0) {
-      fail(ErrorCode::kCorrupt,
-           "{}: recording \"{}\": {} uses of expert {} in layer {}, expected layers 0 to {} and "
-           "experts 0 to {}",
-           database_.path().string(), name, count, expert, layer, shape.layers - 1,
-           shape.experts - 1);
-    }
-    if (decode && (rows.integer(0) != 0) != *decode) continue;
-    std::int64_t& sum = uses[static_cast<std::size_t>(
-        shape.index(static_cast<int>(layer), static_cast<int>(expert)))];
-    if (count > std::numeric_limits<std::int64_t>::max() - sum) {
-      fail(ErrorCode::kCorrupt, "{}: recording \"{}\": {} uses of expert {} in layer {}",
-           database_.path().string(), name, count, expert, layer);
-    }
-    sum += count;
-  }
-  return uses;
+  return read_uses(database_, get(name), decode, Home::kStore);
 }
 
 std::int64_t Recordings::add(const Recording& recording, const Trace& trace,
@@ -203,7 +178,7 @@ std::int64_t Recordings::add(const Recording& recording, const Trace& trace,
          recording.name, expected, trace.tokens());
   }
   writer.finish();
-  set_state(database_, stored.id, "done");
+  set_state(database_, stored.id, recording.state == "interrupted" ? "interrupted" : "done");
   transaction.commit();
   return stored.id;
 }

@@ -59,7 +59,8 @@ class Recordings {
   experts::Trace read(const std::string& name, const CancelToken& cancel = {});
   /// Uses per (layer * experts + expert); phase: empty for both.
   std::vector<std::int64_t> uses(const std::string& name, std::optional<bool> decode);
-  /// Stores a whole trace as a recording of state "done".
+  /// Stores a whole trace as a recording of state "done", or "interrupted" when `recording` says
+  /// so.
   std::int64_t add(const Recording& recording, const experts::Trace& trace,
                    const ProgressCallback& progress = {}, const CancelToken& cancel = {});
   /// Stores uses per expert only (state "counts").

@@ -158,8 +158,8 @@ void Database::Closer::operator()(sqlite3* handle) const noexcept {
 Database Database::open(const std::filesystem::path& path, Access access) {
   Database database(path);
   const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                    (access == Access::kReadWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                                  : SQLITE_OPEN_READONLY);
+                    (access == Access::kReadOnly ? SQLITE_OPEN_READONLY
+                                                 : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
   sqlite3* handle = nullptr;
   const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   database.handle_.reset(handle);
@@ -176,6 +176,8 @@ Database Database::open(const std::filesystem::path& path, Access access) {
     if (mode != "wal")
       log::warn(fmt::format("{}: journal mode is {}, not WAL", path.string(), mode));
     database.exec("PRAGMA synchronous = NORMAL");
+  } else if (access == Access::kPrivate) {
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF");
   }
   return database;
 }

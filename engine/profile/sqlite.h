@@ -58,10 +58,14 @@ class Statement {
 /// Used by one thread at a time.
 class Database {
  public:
-  enum class Access { kReadWrite, kReadOnly };
+  enum class Access {
+    kReadWrite,
+    kReadOnly,
+    kPrivate,  ///< writes a file that nobody else knows yet and that is synced as a whole later
+  };
 
-  /// Opens the file; kReadWrite creates it. Sets foreign keys, the busy timeout (2 s), defensive
-  /// mode and an untrusted schema; kReadWrite also WAL with synchronous = NORMAL.
+  /// Opens the file; kReadWrite and kPrivate create it. Sets foreign keys, the busy timeout (2 s),
+  /// defensive mode and an untrusted schema; kReadWrite also WAL with synchronous = NORMAL.
   static Database open(const std::filesystem::path& path, Access access);
   Database(Database&&) noexcept = default;
   Database& operator=(Database&&) noexcept = default;

@@ -192,6 +192,18 @@ WriterLock::~WriterLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+StoreFile StoreFile::open_to_read(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_regular_file(path, error)) {
+    const Header header = read_header(path);
+    if (header.sqlite && header.application_id == kApplicationId && header.user_version > 0 &&
+        header.user_version < schema_version()) {
+      open(path, Database::Access::kReadWrite);
+    }
+  }
+  return open(path, Database::Access::kReadOnly);
+}
+
 StoreFile StoreFile::join(const fs::path& path) {
   return {std::nullopt, open_current(path, Database::Access::kReadWrite), {}};
 }

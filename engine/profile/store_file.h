@@ -37,6 +37,8 @@ struct StoreFile {
   /// kReadOnly: needs no lock and works beside a writer; throws kNotFound or kCorrupt, changes
   /// nothing.
   static StoreFile open(const std::filesystem::path& path, Database::Access access);
+  /// kReadOnly, after bringing an older file up to date, for which it is locked for a moment.
+  static StoreFile open_to_read(const std::filesystem::path& path);
   /// One more connection of a program that holds the writer's lock already, as a window does while
   /// it records: no lock, no recovery. Transactions of the two wait for each other (2 s at most,
   /// then kConflict). Throws as kReadOnly does.
