@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <charconv>
-#include <ctime>
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
+#include "app/cli/store.h"
+#include "app/cli/traces.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/profile/chat_export.h"
@@ -22,20 +23,6 @@ constexpr Option kOptions[] = {
     {"--forever", Kind::kFlag, "", "", "delete: for good, instead of into the bin"},
 };
 
-std::filesystem::path database(const Arguments& arguments) {
-  return arguments.given("--db") ? std::filesystem::path(arguments.text("--db"))
-                                 : profile::ChatStore::default_path();
-}
-
-std::string time_text(std::int64_t milliseconds) {
-  const std::time_t seconds = milliseconds / 1000;
-  struct tm local = {};
-  localtime_r(&seconds, &local);
-  char buffer[32];
-  const std::size_t size = std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M", &local);
-  return {buffer, size};
-}
-
 Json conversation_json(const profile::Conversation& conversation) {
   return {{"id", conversation.id},
           {"title", conversation.title},
@@ -46,9 +33,8 @@ Json conversation_json(const profile::Conversation& conversation) {
 
 int list(const Arguments& arguments) {
   Json rows = Json::array();
-  // A person who has never chatted has no database yet.
-  if (std::filesystem::exists(database(arguments))) {
-    profile::ChatStore store = profile::ChatStore::open_read_only(database(arguments));
+  if (have_database(arguments)) {
+    profile::ChatStore store = profile::ChatStore::open_read_only(database_path(arguments));
     std::vector<profile::Id> found;
     if (arguments.given("--search")) {
       for (const profile::SearchHit& hit : store.search(arguments.text("--search"))) {
@@ -62,9 +48,6 @@ int list(const Arguments& arguments) {
       }
       rows.push_back(conversation_json(conversation));
     }
-  } else if (arguments.given("--db")) {
-    throw Error(ErrorCode::kNotFound, fmt::format("{} does not exist", arguments.text("--db")),
-                "check the path");
   }
   if (arguments.flag("--json")) {
     print_json({{"chats", rows}});
@@ -93,7 +76,7 @@ profile::Id wanted_id(const Arguments& arguments) {
 
 int show(const Arguments& arguments) {
   const profile::Id id = wanted_id(arguments);
-  profile::ChatStore store = profile::ChatStore::open_read_only(database(arguments));
+  profile::ChatStore store = profile::ChatStore::open_read_only(database_path(arguments));
   const profile::Conversation conversation = store.conversation(id);
   const std::vector<profile::Message> messages = store.messages(id);
   const bool json = arguments.flag("--json");
@@ -110,7 +93,7 @@ int show(const Arguments& arguments) {
 
 int export_to(const Arguments& arguments) {
   const profile::Id id = wanted_id(arguments);
-  profile::ChatStore store = profile::ChatStore::open_read_only(database(arguments));
+  profile::ChatStore store = profile::ChatStore::open_read_only(database_path(arguments));
   const std::string format = arguments.text("--format");
   const std::string text = profile::export_conversation(store.conversation(id), store.messages(id),
                                                         profile::export_format_from(format));
@@ -131,12 +114,12 @@ int export_to(const Arguments& arguments) {
 int remove(const Arguments& arguments) {
   const profile::Id id = wanted_id(arguments);
   const bool forever = arguments.flag("--forever");
-  if (!std::filesystem::exists(database(arguments))) {
+  if (!std::filesystem::exists(database_path(arguments))) {
     throw Error(ErrorCode::kNotFound,
-                fmt::format("{} does not exist", database(arguments).string()),
+                fmt::format("{} does not exist", database_path(arguments).string()),
                 "there are no conversations yet");
   }
-  profile::ChatStore store = profile::ChatStore::open(database(arguments));
+  profile::ChatStore store = profile::ChatStore::open(database_path(arguments));
   const std::string title = store.conversation(id).title;
   if (forever) {
     store.purge(id);

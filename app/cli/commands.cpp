@@ -23,11 +23,11 @@ std::span<const Option> common_options() {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-      doctor_command(),      info_command(),     tokenize_command(), template_command(),
-      generate_command(),    chat_command(),     logits_command(),   eval_command(),
-      quantize_command(),    profile_command(),  stats_command(),    plan_command(),
-      export_plan_command(), simulate_command(), bench_command(),    chats_command(),
-      completion_command(),  man_command(),
+      doctor_command(),   info_command(),        tokenize_command(),   template_command(),
+      generate_command(), chat_command(),        logits_command(),     eval_command(),
+      quantize_command(), profile_command(),     recordings_command(), stats_command(),
+      plan_command(),     export_plan_command(), simulate_command(),   bench_command(),
+      chats_command(),    completion_command(),  man_command(),
   };
   return all;
 }

@@ -20,6 +20,7 @@ Command quantize_command();
 Command profile_command();
 Command bench_command();
 Command chats_command();
+Command recordings_command();
 Command simulate_command();
 Command stats_command();
 Command plan_command();

@@ -4,6 +4,7 @@
 #include "app/cli/console.h"
 #include "engine/base/error.h"
 #include "engine/profile/chat_store.h"
+#include "engine/profile/recording_import.h"
 #include "engine/profile/recordings.h"
 #include "engine/profile/store_file.h"
 
@@ -26,6 +27,24 @@ void check_hint(int hint, int found, const char* field, const std::string& name)
        field, hint);
 }
 
+/// A file that 'haq recordings export' wrote.
+NamedTrace load_exported(const std::string& file, const profile::TraceHints& hints) {
+  profile::ImportedRecording imported =
+      profile::read_recording_file(file, hints, interrupt_token());
+  if (!imported.trace) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} holds uses per expert only, no paths", file),
+                "name a recording with paths");
+  }
+  return {file, std::move(*imported.trace), imported.recording.architecture,
+          imported.recording.fingerprint};
+}
+
+NamedTrace load_file(const std::string& file, const profile::TraceHints& hints) {
+  if (profile::is_recording_file(file)) return load_exported(file, hints);
+  return {file, profile::read_trace(file, hints), {}, {}};
+}
+
 NamedTrace load_recording(const Arguments& arguments, const std::string& name,
                           const profile::TraceHints& hints) {
   const std::filesystem::path file = database_path(arguments);
@@ -35,7 +54,7 @@ NamedTrace load_recording(const Arguments& arguments, const std::string& name,
                             file.string()),
                 "name a file of recorded paths, or record some with 'haq profile'");
   }
-  profile::StoreFile store = profile::StoreFile::open(file, profile::Database::Access::kReadOnly);
+  profile::StoreFile store = profile::StoreFile::open_to_read(file);
   profile::Recordings recordings(store.database);
   const profile::Recording recording = recordings.get(name);
   check_hint(hints.layers, recording.shape.layers, "layers", name);
@@ -64,9 +83,8 @@ std::filesystem::path database_path(const Arguments& arguments) {
 
 NamedTrace load_trace(const Arguments& arguments, const std::string& text,
                       const profile::TraceHints& hints) {
-  NamedTrace found = std::filesystem::exists(text)
-                         ? NamedTrace{text, profile::read_trace(text, hints), {}, {}}
-                         : load_recording(arguments, text, hints);
+  NamedTrace found = std::filesystem::exists(text) ? load_file(text, hints)
+                                                   : load_recording(arguments, text, hints);
   for (const std::string& notice : found.trace.notices) note(arguments, notice);
   return found;
 }

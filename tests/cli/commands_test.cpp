@@ -31,7 +31,7 @@ std::string golden(const std::string& name) {
 TEST(Commands, EveryHelpHasAnExample) {
   for (const char* command :
        {"doctor", "info", "tokenize", "template", "generate", "chat", "logits", "eval", "quantize",
-        "bench", "simulate", "chats", "completion", "man"}) {
+        "bench", "simulate", "recordings", "chats", "completion", "man"}) {
     const ProcessResult result = run_haq({command, "--help"});
     EXPECT_EQ(result.code, 0) << command;
     EXPECT_THAT(result.out, HasSubstr("Example")) << command;
