@@ -174,6 +174,32 @@ TEST(Replay, DispatchesByTheTableWhenToldSo) {
   }
 }
 
+TEST(Replay, BlocksAddUpToTheWhole) {
+  const Steps steps(random_trace({3, 8, 2}, 50, 4));
+  ReplayOptions options;
+  options.held_out_from = 10;
+  options.block_tokens = 16;
+  options.machine.expert_bytes = 6e6;
+  const auto policy = experts::make_policy("lru", steps.shape(), 9, {});
+  const ReplayResult result = replay(steps, *policy, 9, options);
+  ASSERT_EQ(result.blocks.size(), 3U);
+  ReplayResult::Block sum;
+  for (const ReplayResult::Block& block : result.blocks) {
+    sum.tokens += block.tokens;
+    sum.accesses += block.accesses;
+    sum.hits += block.hits;
+    sum.uploads += block.uploads;
+    sum.ms += block.ms;
+  }
+  EXPECT_EQ(result.blocks[0].tokens, 16);
+  EXPECT_EQ(result.blocks[2].tokens, 8);
+  EXPECT_EQ(sum.tokens, 40);
+  EXPECT_EQ(sum.accesses, result.accesses);
+  EXPECT_EQ(sum.hits, result.hits);
+  EXPECT_EQ(sum.uploads, result.uploads);
+  EXPECT_NEAR(sum.ms, 40 * result.ms_per_token_mean, 1e-9);
+}
+
 TEST(Replay, StepsJoinTheExpertsOfABatch) {
   Trace trace;
   trace.shape = {1, 8, 3};
@@ -217,6 +243,35 @@ TEST(Replay, AgreesWithAnIndependentReplayOfARealTrace) {
   const auto frequency = experts::make_policy("static", trace.shape, 192, plan);
   check(replay(steps, *frequency, 192, options), 45.4, 0);
   EXPECT_NEAR(100 * replay_belady(steps, 192, false, options).hit_rate, 82.5, 0.05);
+}
+
+// A short part of the same trace, so that the test stays quick; the whole is in docs/placement.md.
+TEST(Replay, PathBeatsTheOthersOnARealTrace) {
+  HAQ_REQUIRE_SHARED();
+  Trace trace = read_trace(test::shared_dir() / "data/traces/gpt-oss-20b", {.experts = 32});
+  trace.batches.resize(6000);
+  trace.ids.resize(std::size_t{6000} * 24 * 4);
+  const Steps steps(trace);
+  ReplayOptions options;
+  options.held_out_from = 3000;
+  options.machine.expert_bytes = 12e6;
+  const auto run = [&](const std::string& name, experts::PathGoal goal) {
+    experts::PolicyOptions settings;
+    settings.costs = options.machine.costs();
+    settings.path_goal = goal;
+    const auto policy = experts::make_policy(name, trace.shape, 192, settings);
+    return replay(steps, *policy, 192, options);
+  };
+  const ReplayResult lru = run("lru", experts::PathGoal::kTime);
+  const ReplayResult hits = run("path", experts::PathGoal::kHits);
+  const ReplayResult fast = run("path", experts::PathGoal::kTime);
+  EXPECT_GT(hits.hit_rate, replay_belady(steps, 192, false, options).hit_rate);
+  EXPECT_LE(hits.uploads, lru.uploads);
+  for (const std::string name : {"none", "lru", "lru-layer", "ema"}) {
+    EXPECT_LT(fast.ms_per_token_mean, run(name, experts::PathGoal::kTime).ms_per_token_mean)
+        << name;
+  }
+  EXPECT_LE(run("auto", experts::PathGoal::kTime).ms_per_token_mean, 1.02 * fast.ms_per_token_mean);
 }
 
 }  // namespace
