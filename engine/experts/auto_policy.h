@@ -19,7 +19,7 @@ namespace haq::experts {
 /// in modelled time over the batches that count as recent has to exceed the copies that the change
 /// needs, what chance explains, and a small share of the time itself.
 ///
-/// Begins with plan+path or path. Some 10 to 20 microseconds a step for layers of 32 to 128
+/// Begins with plan+path or path. 4 to 10 microseconds a step for layers of 32 to 128
 /// experts.
 class AutoPolicy final : public Policy {
  public:
