@@ -138,6 +138,66 @@ TEST(RecordingFaults, TheWindowsProgramRecordsBesideItsOwnStore) {
   EXPECT_EQ(recordings.read("live").tokens(), 3);
 }
 
+TEST(RecordingFaults, AFullDiskKeepsWhatWasStored) {
+  const test::TempDir folder;
+  const fs::path path = folder.path() / "haq.db";
+  StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+  Recordings recordings(store.database);
+  const std::int64_t id = recordings.begin(sample_recording("a", kShape));
+  append_numbered(recordings, id, 0, 50);
+  // SQLite's own limit stands for the end of the disk.
+  store.database.exec(
+      fmt::format("PRAGMA max_page_count = {}", store.database.query_integer("PRAGMA page_count")));
+  std::int64_t stored = 50;
+  const Error error = error_of([&] {
+    for (; stored < 100000; stored += 50) append_numbered(recordings, id, stored, 50);
+  });
+  EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
+  EXPECT_FALSE(error.hint().empty());
+  EXPECT_EQ(recordings.read("a").tokens(), stored) << "the append that failed left nothing";
+  recordings.finish(id, "interrupted", 0, "{}");
+  EXPECT_EQ(recordings.get("a").state, "interrupted");
+  std::mt19937 random(1);
+  const experts::Trace large = random_trace(kShape, 500, random);
+  EXPECT_EQ(code_of([&] { recordings.add(sample_recording("b", kShape), large); }),
+            ErrorCode::kNoSpace);
+  EXPECT_EQ(recordings.list().size(), 1U);
+}
+
+TEST(RecordingFaults, ALockedDatabaseIsAConflictAndNothingIsLost) {
+  const test::TempDir folder;
+  const fs::path path = folder.path() / "haq.db";
+  StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+  store.database.exec("PRAGMA busy_timeout = 0");
+  Recordings recordings(store.database);
+  const std::int64_t id = recordings.begin(sample_recording("a", kShape));
+  append_numbered(recordings, id, 0, 2);
+  {
+    Database other = Database::open(path, Database::Access::kReadWrite);
+    const Transaction holding(other);
+    EXPECT_EQ(code_of([&] { append_numbered(recordings, id, 2, 2); }), ErrorCode::kConflict);
+    EXPECT_EQ(recordings.read("a").tokens(), 2) << "reading goes on";
+  }
+  append_numbered(recordings, id, 2, 2);
+  EXPECT_EQ(recordings.read("a").tokens(), 4);
+}
+
+TEST(RecordingFaults, ADamagedDatabaseIsKeptAside) {
+  const test::TempDir folder;
+  const fs::path path = folder.path() / "haq.db";
+  {
+    StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+    Recordings recordings(store.database);
+    const std::int64_t id = recordings.begin(sample_recording("a", kShape));
+    append_numbered(recordings, id, 0, 2000);
+  }
+  fs::resize_file(path, fs::file_size(path) / 2);
+  StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+  ASSERT_EQ(store.notices.size(), 1U);
+  EXPECT_THAT(store.notices[0], HasSubstr("corrupt-"));
+  EXPECT_TRUE(Recordings(store.database).list().empty());
+}
+
 void make_store_of_version(const fs::path& path, std::size_t version) {
   Database database = Database::open(path, Database::Access::kReadWrite);
   for (std::size_t step = 0; step < version; ++step) database.exec(migrations()[step]);
