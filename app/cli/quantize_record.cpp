@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "app/cli/console.h"
+#include "engine/base/clock.h"
 #include "engine/profile/chat_store.h"
 
 namespace haq::cli {
@@ -11,12 +12,6 @@ namespace haq::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string full_path(const fs::path& path) {
   return fs::absolute(path).lexically_normal().string();

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/json.h"
 
@@ -16,16 +17,12 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string time_text(std::int64_t ms, bool iso) {
+std::string local_text(std::int64_t ms) {
   const auto seconds = static_cast<std::time_t>(ms / 1000);
   std::tm parts{};
-  if (iso) {
-    ::gmtime_r(&seconds, &parts);
-  } else {
-    ::localtime_r(&seconds, &parts);
-  }
+  ::localtime_r(&seconds, &parts);
   char text[40];
-  std::strftime(text, sizeof text, iso ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%d %H:%M", &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &parts);
   return text;
 }
 
@@ -92,7 +89,7 @@ std::string footer_of(const Message& message) {
 std::string to_markdown(const Conversation& conversation,
                         const std::vector<const Message*>& branch) {
   std::string out = fmt::format("# {}\n\n", conversation.title);
-  out += fmt::format("*{}", time_text(conversation.created_ms, false));
+  out += fmt::format("*{}", local_text(conversation.created_ms));
   if (!conversation.model.empty()) out += fmt::format(" · {}", conversation.model);
   out += "*\n";
   if (!conversation.system_prompt.empty())
@@ -164,7 +161,7 @@ std::string to_html(const Conversation& conversation, const std::vector<const Me
   const std::string title = escape(conversation.title);
   out += fmt::format("<title>{}</title>\n<style>{}</style>\n</head>\n", title, kStyle);
   out += fmt::format("<body><main>\n<h1>{}</h1>\n<p class=\"facts\">{}", title,
-                     time_text(conversation.created_ms, false));
+                     local_text(conversation.created_ms));
   if (!conversation.model.empty()) out += fmt::format(" · {}", escape(conversation.model));
   out += "</p>\n";
   if (!conversation.system_prompt.empty()) {
@@ -190,8 +187,8 @@ std::string to_json(const Conversation& conversation, const std::vector<Message>
   out["schema"] = "haq-chat/1";
   out["id"] = conversation.id;
   out["title"] = conversation.title;
-  out["created"] = time_text(conversation.created_ms, true);
-  out["updated"] = time_text(conversation.updated_ms, true);
+  out["created"] = utc_text(conversation.created_ms);
+  out["updated"] = utc_text(conversation.updated_ms);
   out["model"] = conversation.model;
   out["system_prompt"] = conversation.system_prompt;
   out["sampling"] = object_of(conversation.sampling);
@@ -205,7 +202,7 @@ std::string to_json(const Conversation& conversation, const std::vector<Message>
     item["role"] = to_string(message.role);
     item["content"] = message.content;
     item["state"] = to_string(message.state);
-    item["created"] = time_text(message.created_ms, true);
+    item["created"] = utc_text(message.created_ms);
     item["metrics"] = object_of(message.metrics);
     out["messages"].push_back(std::move(item));
   }

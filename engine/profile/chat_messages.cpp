@@ -2,6 +2,7 @@
 // The part of ChatStore that deals with messages and search.
 #include <utf8proc.h>
 
+#include "engine/base/clock.h"
 #include "engine/profile/chat_store.h"
 #include "engine/profile/store_file.h"
 

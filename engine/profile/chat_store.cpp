@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/profile/chat_store.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/profile/store_file.h"
 

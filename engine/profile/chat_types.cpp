@@ -71,9 +71,4 @@ void check_json_object(std::string_view text, std::string_view what) {
   if (!object) fail(ErrorCode::kInvalidArgument, "{}: expected a JSON object", what);
 }
 
-std::int64_t now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace haq::profile

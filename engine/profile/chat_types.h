@@ -58,7 +58,4 @@ std::vector<const Message*> branch_to(const std::vector<Message>& messages, Id l
 /// Throws kInvalidArgument unless `text` is a JSON object; `what` names it in the message.
 void check_json_object(std::string_view text, std::string_view what);
 
-/// Milliseconds since 1970, UTC.
-std::int64_t now_ms();
-
 }  // namespace haq::profile

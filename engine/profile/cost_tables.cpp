@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/profile/chat_types.h"
 

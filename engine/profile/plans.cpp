@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/profile/plans.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/profile/chat_types.h"
 #include "engine/profile/stored_name.h"

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "engine/base/clock.h"
 #include "engine/profile/chat_types.h"
 
 namespace haq::profile {

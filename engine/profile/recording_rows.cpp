@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "engine/base/clock.h"
 #include "engine/profile/chat_types.h"
 #include "engine/profile/stored_name.h"
 

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <utility>
 
+#include "engine/base/clock.h"
 #include "engine/profile/recordings.h"
 #include "engine/profile/schema.h"
 
@@ -74,11 +75,7 @@ void check_owner(const fs::path& path, std::int64_t version, std::int64_t applic
 
 /// Renames the database and its side files; returns the new name.
 fs::path move_aside(const fs::path& path) {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &parts);
+  const std::string stamp = utc_file_text(now_ms());
   fs::path target = path;
   target += fmt::format(".corrupt-{}", stamp);
   for (int number = 2; fs::exists(target); ++number) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
@@ -31,15 +32,6 @@ constexpr double kWriteSpeed = 400e6;
 /// Passing a finished layer takes about this share of quantizing it.
 constexpr double kSkipShare = 0.1;
 constexpr double kHardlySeen = 0.1;
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  struct tm utc = {};
-  gmtime_r(&now, &utc);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return {text, size};
-}
 
 /// Refuses what the run would be refused for later, before anything long is done.
 void check_target(const QuantizeOptions& options, const fs::path& source) {
@@ -131,7 +123,7 @@ class Run {
  private:
   /// Source, preflight, device.
   void open() {
-    report_.started_utc = utc_now();
+    report_.started_utc = utc_text(now_ms());
     if (options_.source.empty()) options_.source = model::demo_model_dir();
     source_ = model::Checkpoint::open(options_.source);
     watch_.emplace(source_->folder());

@@ -3,20 +3,13 @@
 
 #include <chrono>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/machine.h"
 
 namespace haq::session {
 
-namespace {
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 RunStore open_run_store(const std::filesystem::path& database, std::vector<std::string>& notices) {
   using Access = profile::Database::Access;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/base/clock.h"
 #include "engine/session/expert_costs.h"
 #include "engine/session/expert_report.h"
 #include "engine/session/expert_setup.h"
@@ -11,12 +12,6 @@
 namespace haq::session {
 
 namespace {
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 /// Attaches step by step; what one step found serves the later ones.
 class Attachment final : public ExpertSession {

@@ -4,6 +4,7 @@
 #include <QPointer>
 #include <algorithm>
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 
 namespace haq::ui {
@@ -49,7 +50,7 @@ std::unique_ptr<ChatService> ChatService::open(const std::filesystem::path& path
 ChatService::ChatService(ChatStore store, QStringList notices,
                          std::unique_ptr<QTemporaryDir> temporary)
     : m_notices(std::move(notices)), m_temporary(std::move(temporary)) {
-  store.purge_removed(profile::now_ms() - kKeepRemovedMs);
+  store.purge_removed(now_ms() - kKeepRemovedMs);
   m_conversations = store.conversations();
   m_nextConversation = store.next_conversation_id();
   m_nextMessage = store.next_message_id();
@@ -90,7 +91,7 @@ Id ChatService::create(const QString& title, const QString& model, const QString
   Conversation fresh;
   fresh.id = m_nextConversation++;
   fresh.title = title.toStdString();
-  fresh.created_ms = fresh.updated_ms = profile::now_ms();
+  fresh.created_ms = fresh.updated_ms = now_ms();
   fresh.model = model.toStdString();
   fresh.system_prompt = systemPrompt.toStdString();
   fresh.sampling = sampling;
@@ -165,7 +166,7 @@ void ChatService::restore(Id id) {
 
 Message ChatService::add(Message message) {
   message.id = m_nextMessage++;
-  message.created_ms = profile::now_ms();
+  message.created_ms = now_ms();
   if (Conversation* chat = findMutable(message.conversation)) chat->active_leaf = message.id;
   m_thread->post([message](ChatStore& store) { store.add(message); });
   touch(message.conversation, message.created_ms);

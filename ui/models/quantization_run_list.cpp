@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/model/checkpoint.h"
 #include "ui/models/chat_service.h"
@@ -35,7 +36,7 @@ void QuantizationRunList::reload() {
 
 void QuantizationRunList::begin(const QuantizeOrder& order, bool resumed) {
   QuantizationRun run;
-  run.started_ms = profile::now_ms();
+  run.started_ms = now_ms();
   run.state = "running";
   run.source =
       order.source.isEmpty() ? model::demo_model_dir().string() : order.source.toStdString();
@@ -79,7 +80,7 @@ void QuantizationRunList::close(const std::function<void(QuantizationRun&)>& cha
 void QuantizationRunList::finish(const quant::Report& report, double seconds) {
   close([report, seconds](QuantizationRun& run) {
     run.state = "done";
-    run.finished_ms = profile::now_ms();
+    run.finished_ms = now_ms();
     run.seconds += seconds;
     run.report_json = to_json(report).dump();
     run.bytes_before = report.bytes_before;

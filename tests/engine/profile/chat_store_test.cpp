@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/base/clock.h"
 #include "engine/profile/store_thread.h"
 #include "tests/support/paths.h"
 
