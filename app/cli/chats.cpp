@@ -7,8 +7,8 @@
 #include "app/cli/traces.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
-#include "engine/profile/chat_export.h"
-#include "engine/profile/chat_store.h"
+#include "engine/profile/chats/chat_export.h"
+#include "engine/profile/chats/chat_store.h"
 
 namespace haq::cli {
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "app/cli/options.h"
-#include "engine/session/experts.h"
+#include "engine/session/experts/experts.h"
 
 namespace haq::cli {
 

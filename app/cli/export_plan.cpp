@@ -2,8 +2,8 @@
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "engine/base/file.h"
-#include "engine/experts/plan_export.h"
-#include "engine/session/expert_footprint.h"
+#include "engine/experts/placement/plan_export.h"
+#include "engine/session/experts/expert_footprint.h"
 #include "engine/session/session.h"
 
 namespace haq::cli {

@@ -6,8 +6,8 @@
 #include "app/cli/model_options.h"
 #include "engine/base/json.h"
 #include "engine/experts/budget.h"
-#include "engine/experts/plan.h"
-#include "engine/session/expert_footprint.h"
+#include "engine/experts/placement/plan.h"
+#include "engine/session/experts/expert_footprint.h"
 
 namespace haq::cli {
 

@@ -6,9 +6,9 @@
 #include "app/cli/console.h"
 #include "app/cli/traces.h"
 #include "engine/experts/budget.h"
-#include "engine/experts/judged_plan.h"
-#include "engine/experts/trace_edit.h"
-#include "engine/session/expert_footprint.h"
+#include "engine/experts/placement/judged_plan.h"
+#include "engine/experts/placement/trace_edit.h"
+#include "engine/session/experts/expert_footprint.h"
 #include "engine/session/session.h"
 
 namespace haq::cli {

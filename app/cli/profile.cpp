@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/session/profile_run.h"
+#include "engine/session/experts/profile_run.h"
 
 #include <map>
 
@@ -7,8 +7,8 @@
 #include "app/cli/console.h"
 #include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
-#include "engine/profile/recording_append.h"
-#include "engine/profile/stored_name.h"
+#include "engine/profile/recordings/recording_append.h"
+#include "engine/profile/store/stored_values.h"
 
 namespace haq::cli {
 

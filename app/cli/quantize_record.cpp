@@ -5,7 +5,7 @@
 
 #include "app/cli/console.h"
 #include "engine/base/clock.h"
-#include "engine/profile/chat_store.h"
+#include "engine/profile/chats/chat_store.h"
 
 namespace haq::cli {
 

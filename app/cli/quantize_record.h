@@ -6,7 +6,7 @@
 #include <string>
 
 #include "app/cli/options.h"
-#include "engine/profile/quantization_runs.h"
+#include "engine/profile/store/quantization_runs.h"
 #include "engine/session/quantize_job.h"
 
 namespace haq::cli {

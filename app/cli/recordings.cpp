@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/recordings.h"
+#include "engine/profile/recordings/recordings.h"
 
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
 #include "app/cli/store.h"
 #include "app/cli/traces.h"
 #include "engine/base/json.h"
-#include "engine/profile/recording_export.h"
-#include "engine/profile/recording_import.h"
+#include "engine/profile/recordings/recording_export.h"
+#include "engine/profile/recordings/recording_import.h"
 
 namespace haq::cli {
 

@@ -13,10 +13,10 @@
 #include "app/cli/traces.h"
 #include "engine/base/threads.h"
 #include "engine/experts/budget.h"
-#include "engine/experts/plan.h"
-#include "engine/experts/trace_edit.h"
-#include "engine/experts/two_stage.h"
-#include "engine/profile/replay.h"
+#include "engine/experts/placement/plan.h"
+#include "engine/experts/placement/trace_edit.h"
+#include "engine/experts/placement/two_stage.h"
+#include "engine/profile/replay/replay.h"
 
 namespace haq::cli {
 

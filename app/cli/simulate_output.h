@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "engine/profile/replay.h"
+#include "engine/profile/replay/replay.h"
 
 /// What `haq simulate` tells of replays.
 namespace haq::cli {

@@ -7,9 +7,9 @@
 #include "app/cli/simulate_output.h"
 #include "app/cli/traces.h"
 #include "engine/base/json.h"
-#include "engine/profile/recordings.h"
-#include "engine/profile/store_file.h"
-#include "engine/session/expert_run.h"
+#include "engine/profile/recordings/recordings.h"
+#include "engine/profile/store/store_file.h"
+#include "engine/session/experts/expert_run.h"
 
 namespace haq::cli {
 

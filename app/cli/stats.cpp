@@ -3,9 +3,9 @@
 #include "app/cli/console.h"
 #include "app/cli/traces.h"
 #include "engine/experts/budget.h"
-#include "engine/experts/judged_plan.h"
-#include "engine/experts/trace_edit.h"
-#include "engine/profile/path_stats.h"
+#include "engine/experts/placement/judged_plan.h"
+#include "engine/experts/placement/trace_edit.h"
+#include "engine/profile/statistics/path_stats.h"
 
 namespace haq::cli {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "app/cli/options.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/store_file.h"
 
 /// How commands reach the user's database.
 namespace haq::cli {

@@ -3,10 +3,10 @@
 
 #include "app/cli/console.h"
 #include "engine/base/error.h"
-#include "engine/profile/chat_store.h"
-#include "engine/profile/recording_import.h"
-#include "engine/profile/recordings.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/chats/chat_store.h"
+#include "engine/profile/recordings/recording_import.h"
+#include "engine/profile/recordings/recordings.h"
+#include "engine/profile/store/store_file.h"
 
 namespace haq::cli {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "app/cli/options.h"
-#include "engine/profile/trace.h"
+#include "engine/profile/traces/trace.h"
 
 namespace haq::cli {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/experts/cost_table.h"
-#include "engine/experts/policy.h"
+#include "engine/experts/step.h"
 
 namespace haq::experts {
 

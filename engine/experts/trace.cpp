@@ -2,6 +2,7 @@
 #include "engine/experts/trace.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace haq::experts {
 
@@ -55,6 +56,27 @@ std::vector<std::int64_t> count_uses(const Trace& trace, std::int64_t begin, std
     }
   }
   return uses;
+}
+
+std::vector<ExpertIndex> most_used(const ExpertShape& shape, std::span<const std::int64_t> uses,
+                                   int count, bool per_layer) {
+  const auto order = [&](ExpertIndex first, ExpertIndex last, int wanted) {
+    std::vector<ExpertIndex> all(static_cast<std::size_t>(last - first));
+    std::iota(all.begin(), all.end(), first);
+    std::stable_sort(all.begin(), all.end(), [&](ExpertIndex a, ExpertIndex b) {
+      return uses[static_cast<std::size_t>(a)] > uses[static_cast<std::size_t>(b)];
+    });
+    all.resize(std::min(all.size(), static_cast<std::size_t>(wanted)));
+    return all;
+  };
+  if (!per_layer) return order(0, shape.total(), count);
+  std::vector<ExpertIndex> chosen;
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    const std::vector<ExpertIndex> best =
+        order(shape.index(layer, 0), shape.index(layer + 1, 0), layer_quota(shape, count, layer));
+    chosen.insert(chosen.end(), best.begin(), best.end());
+  }
+  return chosen;
 }
 
 }  // namespace haq::experts

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/experts/policy.h"
 #include "engine/experts/shape.h"
+#include "engine/experts/step.h"
 
 namespace haq::experts {
 
@@ -70,5 +70,10 @@ class Steps {
 
 /// Uses per expert (tokens that chose it) in tokens [begin, end).
 std::vector<std::int64_t> count_uses(const Trace& trace, std::int64_t begin, std::int64_t end);
+
+/// The `count` most used experts, ties to the lower index. `uses` by ExpertIndex. With `per_layer`
+/// each layer's quota of its most used ones.
+std::vector<ExpertIndex> most_used(const ExpertShape& shape, std::span<const std::int64_t> uses,
+                                   int count, bool per_layer);
 
 }  // namespace haq::experts

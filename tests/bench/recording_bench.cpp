@@ -15,9 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/experts/event_writer.h"
-#include "engine/profile/store_file.h"
-#include "engine/session/experts.h"
+#include "engine/experts/telemetry/event_writer.h"
+#include "engine/profile/store/store_file.h"
+#include "engine/session/experts/experts.h"
 
 namespace {
 

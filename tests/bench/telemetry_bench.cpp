@@ -11,10 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "engine/experts/event_writer.h"
-#include "engine/profile/recorder.h"
-#include "engine/profile/replay.h"
-#include "engine/profile/trace.h"
+#include "engine/experts/telemetry/event_writer.h"
+#include "engine/profile/recordings/recorder.h"
+#include "engine/profile/replay/replay.h"
+#include "engine/profile/traces/trace.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {

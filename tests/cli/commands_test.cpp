@@ -7,7 +7,7 @@
 #include <map>
 
 #include "app/cli/options.h"
-#include "engine/profile/chat_store.h"
+#include "engine/profile/chats/chat_store.h"
 #include "tests/cli/json_checks.h"
 #include "tests/support/paths.h"
 #include "tests/support/tensor_file.h"

@@ -5,8 +5,8 @@
 
 #include <fstream>
 
-#include "engine/experts/plan.h"
-#include "engine/profile/store_file.h"
+#include "engine/experts/placement/plan.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/cli/json_checks.h"
 #include "tests/cli/quantized_demo.h"
 

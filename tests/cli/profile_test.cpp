@@ -5,8 +5,8 @@
 
 #include <fstream>
 
-#include "engine/profile/recordings.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/recordings/recordings.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/cli/json_checks.h"
 #include "tests/support/paths.h"
 

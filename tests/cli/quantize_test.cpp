@@ -8,7 +8,7 @@
 #include <iterator>
 #include <map>
 
-#include "engine/profile/chat_store.h"
+#include "engine/profile/chats/chat_store.h"
 #include "tests/cli/json_checks.h"
 #include "tests/support/paths.h"
 #include "tests/support/quantized_folder.h"

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/cli/json_checks.h"
 #include "tests/support/paths.h"
 

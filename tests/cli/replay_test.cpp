@@ -2,7 +2,7 @@
 // What a run did, and what a replay of its recording says it did: the same hits and times.
 #include <gmock/gmock.h>
 
-#include "engine/experts/plan.h"
+#include "engine/experts/placement/plan.h"
 #include "tests/cli/json_checks.h"
 #include "tests/cli/quantized_demo.h"
 

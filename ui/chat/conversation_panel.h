@@ -3,7 +3,7 @@
 
 #include <QStyledItemDelegate>
 
-#include "engine/profile/chat_export.h"
+#include "engine/profile/chats/chat_export.h"
 #include "ui/models/conversation_list_model.h"
 #include "ui/shared/widgets.h"
 

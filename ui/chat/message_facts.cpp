@@ -5,7 +5,7 @@
 #include <QStringList>
 
 #include "engine/base/json.h"
-#include "engine/profile/chat_export.h"
+#include "engine/profile/chats/chat_export.h"
 #include "ui/models/chat_options.h"
 #include "ui/shared/format.h"
 

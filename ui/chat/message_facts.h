@@ -3,7 +3,7 @@
 
 #include <QString>
 
-#include "engine/profile/chat_types.h"
+#include "engine/profile/chats/chat_types.h"
 
 namespace haq::ui {
 

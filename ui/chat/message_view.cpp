@@ -11,7 +11,7 @@
 #include <QPushButton>
 #include <nlohmann/json.hpp>
 
-#include "engine/profile/chat_export.h"
+#include "engine/profile/chats/chat_export.h"
 #include "ui/chat/markdown_view.h"
 #include "ui/chat/message_facts.h"
 #include "ui/shared/style.h"

@@ -3,7 +3,7 @@
 
 #include <QWidget>
 
-#include "engine/profile/chat_types.h"
+#include "engine/profile/chats/chat_types.h"
 #include "ui/shared/widgets.h"
 
 class QPlainTextEdit;

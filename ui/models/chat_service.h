@@ -9,9 +9,9 @@
 #include <memory>
 #include <vector>
 
-#include "engine/profile/chat_export.h"
-#include "engine/profile/chat_store.h"
-#include "engine/profile/store_thread.h"
+#include "engine/profile/chats/chat_export.h"
+#include "engine/profile/chats/chat_store.h"
+#include "engine/profile/chats/store_thread.h"
 
 namespace haq::ui {
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "engine/profile/chat_types.h"
+#include "engine/profile/chats/chat_types.h"
 
 namespace haq::ui {
 

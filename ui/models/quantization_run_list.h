@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/profile/quantization_runs.h"
+#include "engine/profile/store/quantization_runs.h"
 #include "engine/quant/report/report.h"
 #include "ui/models/quantize_order.h"
 

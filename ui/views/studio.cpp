@@ -6,7 +6,7 @@
 #include <QPushButton>
 #include <cstdio>
 
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/store_file.h"
 #include "ui/chat/chat_page.h"
 #include "ui/shared/install_theme.h"
 #include "ui/views/models_page.h"

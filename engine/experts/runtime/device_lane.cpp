@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
-#include "engine/experts/event_writer.h"
+#include "engine/experts/telemetry/event_writer.h"
 #include "engine/nn/expert_batches.h"
 
 namespace haq::experts {

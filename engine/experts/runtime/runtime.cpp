@@ -3,8 +3,8 @@
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
-#include "engine/experts/event_writer.h"
 #include "engine/experts/runtime/runtime_impl.h"
+#include "engine/experts/telemetry/event_writer.h"
 
 namespace haq::experts {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "engine/device/slots.h"
 #include "engine/experts/dispatch.h"
-#include "engine/experts/events.h"
-#include "engine/experts/policy.h"
+#include "engine/experts/policies/policy.h"
 #include "engine/experts/runtime/cost_model.h"
 #include "engine/experts/runtime/cost_report.h"
+#include "engine/experts/telemetry/events.h"
 #include "engine/nn/decoder.h"
 
 namespace haq::experts {
@@ -39,7 +39,7 @@ struct RuntimeStats {
   double regret_us_sum = 0;    ///< against the best choice in hindsight, over decisions
   double predicted_us_sum = 0, actual_us_sum = 0;
   double modelled_ms_per_token_mean = 0, modelled_ms_per_token_std = 0;  ///< over tokens
-  CostReport cost_report;  ///< predicted beside actual, by batch size; add() once per step
+  CostReport cost_report;       ///< predicted beside actual, by batch size; add() once per step
   double telemetry_ns_sum = 0;  ///< time spent writing events, estimated from the measured cost
 };
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/experts/policy.h"
+#include "engine/experts/policies/policy.h"
 #include "engine/nn/decoder.h"
 
 namespace haq::experts {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/experts/event_writer.h"
+#include "engine/experts/telemetry/event_writer.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/experts/path_cover.h"
+#include "engine/experts/placement/path_cover.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/experts/path_policy.h"
+#include "engine/experts/policies/path_policy.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <memory>
 #include <random>
 
-#include "engine/experts/auto_policy.h"
-#include "engine/experts/choice_model.h"
+#include "engine/experts/policies/auto_policy.h"
+#include "engine/experts/policies/choice_model.h"
 #include "engine/experts/trace.h"
 #include "tests/engine/experts/policy_play.h"
 

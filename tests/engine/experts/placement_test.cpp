@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/experts/placement.h"
+#include "engine/experts/placement/placement.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,10 +8,10 @@
 #include <set>
 
 #include "engine/base/error.h"
-#include "engine/experts/judged_plan.h"
-#include "engine/experts/plan_export.h"
-#include "engine/experts/trace_edit.h"
-#include "engine/experts/two_stage.h"
+#include "engine/experts/placement/judged_plan.h"
+#include "engine/experts/placement/plan_export.h"
+#include "engine/experts/placement/trace_edit.h"
+#include "engine/experts/placement/two_stage.h"
 #include "tests/engine/experts/random_paths.h"
 
 namespace haq::experts {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/experts/policies.h"
+#include "engine/experts/policies/policies.h"
+#include "engine/experts/trace.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ using testing::UnorderedElementsAre;
 class Driver {
  public:
   Driver(const std::string& name, const ExpertShape& shape, int capacity,
-      const PolicyOptions& options = {})
+         const PolicyOptions& options = {})
       : policy_(make_policy(name, shape, capacity, options)), residency_(shape, capacity) {
     policy_->start(residency_);
   }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/experts/policy.h"
-#include "engine/experts/step_time.h"
+#include "engine/experts/policies/policy.h"
+#include "engine/experts/policies/step_time.h"
 #include "engine/experts/trace.h"
 
 namespace haq::experts {

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "engine/base/error.h"
-#include "engine/experts/policy.h"
+#include "engine/experts/policies/policy.h"
 
 namespace haq::experts {
 namespace {

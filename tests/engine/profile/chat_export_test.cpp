@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/chat_export.h"
+#include "engine/profile/chats/chat_export.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/chat_store.h"
+#include "engine/profile/chats/chat_store.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/base/clock.h"
-#include "engine/profile/store_thread.h"
+#include "engine/profile/chats/store_thread.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/cost_tables.h"
+#include "engine/profile/store/cost_tables.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
 #include "tests/support/paths.h"
 

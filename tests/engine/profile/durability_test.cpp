@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/profile/chat_store.h"
+#include "engine/profile/chats/chat_store.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {

@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "engine/experts/event_writer.h"
 #include "engine/experts/shape.h"
+#include "engine/experts/telemetry/event_writer.h"
 
 namespace haq::profile {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/path_assembler.h"
+#include "engine/profile/recordings/path_assembler.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/base/error.h"
-#include "engine/experts/event_writer.h"
+#include "engine/experts/telemetry/event_writer.h"
 #include "tests/engine/profile/event_samples.h"
 
 namespace haq::profile {

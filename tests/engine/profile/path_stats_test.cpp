@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/path_stats.h"
+#include "engine/profile/statistics/path_stats.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

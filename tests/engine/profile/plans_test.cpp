@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/plans.h"
+#include "engine/profile/store/plans.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
 #include "tests/support/paths.h"
 

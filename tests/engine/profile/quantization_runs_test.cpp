@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/quantization_runs.h"
+#include "engine/profile/store/quantization_runs.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,10 +7,10 @@
 #include <functional>
 #include <limits>
 
-#include "engine/profile/chat_store.h"
-#include "engine/profile/schema.h"
-#include "engine/profile/store_file.h"
-#include "engine/profile/store_thread.h"
+#include "engine/profile/chats/chat_store.h"
+#include "engine/profile/chats/store_thread.h"
+#include "engine/profile/store/schema.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {

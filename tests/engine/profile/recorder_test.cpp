@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/recorder.h"
+#include "engine/profile/recordings/recorder.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

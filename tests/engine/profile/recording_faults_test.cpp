@@ -6,11 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/profile/chat_store.h"
-#include "engine/profile/quantization_runs.h"
-#include "engine/profile/recordings.h"
-#include "engine/profile/schema.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/chats/chat_store.h"
+#include "engine/profile/recordings/recordings.h"
+#include "engine/profile/store/quantization_runs.h"
+#include "engine/profile/store/schema.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
 #include "tests/support/paths.h"
 

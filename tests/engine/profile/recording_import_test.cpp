@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/recording_import.h"
+#include "engine/profile/recordings/recording_import.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "engine/base/file.h"
-#include "engine/profile/recording_export.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/recordings/recording_export.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
 #include "tests/support/paths.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <random>
 
-#include "engine/profile/recordings.h"
+#include "engine/profile/recordings/recordings.h"
 
 /// What tests of recordings share.
 namespace haq::profile {

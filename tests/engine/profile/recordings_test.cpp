@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/recordings.h"
+#include "engine/profile/recordings/recordings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <functional>
 #include <random>
 
-#include "engine/profile/schema.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/schema.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
 #include "tests/support/paths.h"
 

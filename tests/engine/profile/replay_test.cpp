@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/replay.h"
+#include "engine/profile/replay/replay.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/sqlite.h"
+#include "engine/profile/store/sqlite.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/store_file.h"
+#include "engine/profile/store/store_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <fstream>
 
 #include "engine/base/file.h"
-#include "engine/profile/chat_store.h"
-#include "engine/profile/schema.h"
+#include "engine/profile/chats/chat_store.h"
+#include "engine/profile/store/schema.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/profile/trace.h"
+#include "engine/profile/traces/trace.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <gtest/gtest.h>
 
-#include "engine/experts/placement.h"
-#include "engine/profile/replay.h"
+#include "engine/experts/placement/placement.h"
+#include "engine/profile/replay/replay.h"
 #include "tests/support/paths.h"
 
 /// Two-stage placement on a real trace: trained on the first half of the prompts, judged by the

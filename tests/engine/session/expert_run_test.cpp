@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What a recording tells about its run, read back, and read from hands that changed it.
-#include "engine/session/expert_run.h"
+#include "engine/session/experts/expert_run.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What a user may ask for, and how many experts a budget keeps.
-#include "engine/session/expert_setup.h"
+#include "engine/session/experts/expert_setup.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/session/profile_run.h"
+#include "engine/session/experts/profile_run.h"
 
 #include <gtest/gtest.h>
 
-#include "engine/profile/recordings.h"
-#include "engine/profile/store_file.h"
+#include "engine/profile/recordings/recordings.h"
+#include "engine/profile/store/store_file.h"
 #include "tests/engine/session/session_models.h"
 #include "tests/support/paths.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "engine/session/prompt_set.h"
+#include "engine/session/experts/prompt_set.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

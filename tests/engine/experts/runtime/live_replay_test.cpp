@@ -8,7 +8,7 @@
 #include <string>
 
 #include "engine/experts/runtime/runtime.h"
-#include "engine/profile/replay.h"
+#include "engine/profile/replay/replay.h"
 #include "tests/engine/experts/runtime/runtime_fixture.h"
 
 namespace haq::test {

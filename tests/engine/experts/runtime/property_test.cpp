@@ -15,7 +15,7 @@
 
 #include "engine/base/error.h"
 #include "engine/device/emulated/emulated_device.h"
-#include "engine/profile/replay.h"
+#include "engine/profile/replay/replay.h"
 #include "tests/engine/experts/runtime/random_moe.h"
 #include "tests/engine/experts/runtime/runtime_fixture.h"
 
