@@ -54,8 +54,7 @@ void check_usage(const Arguments& arguments) {
 std::optional<profile::Recording> existing(const std::filesystem::path& database,
                                            const std::string& name) {
   try {
-    profile::StoreFile store =
-        profile::StoreFile::open(database, profile::Database::Access::kReadOnly);
+    profile::StoreFile store = profile::StoreFile::open_to_read(database);
     for (profile::Recording& recording : profile::Recordings(store.database).list()) {
       if (recording.name == name) return std::move(recording);
     }
@@ -76,8 +75,7 @@ std::string recording_name(const Arguments& arguments, const std::filesystem::pa
         fmt::format("there is a recording named \"{}\" already, with {} tokens", name, old->tokens),
         "choose another name, or add to it with --append");
   }
-  profile::StoreFile store =
-      profile::StoreFile::open(database, profile::Database::Access::kReadOnly);
+  profile::StoreFile store = profile::StoreFile::open_to_read(database);
   profile::Recordings recordings(store.database);
   return profile::continuation_name(recordings, name);
 }

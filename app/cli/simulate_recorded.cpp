@@ -25,8 +25,7 @@ struct RecordedRun {
 };
 
 RecordedRun read_run(const Arguments& arguments, const std::string& name) {
-  profile::StoreFile store =
-      profile::StoreFile::open(database_path(arguments), profile::Database::Access::kReadOnly);
+  profile::StoreFile store = profile::StoreFile::open_to_read(database_path(arguments));
   profile::Recordings recordings(store.database);
   RecordedRun found;
   found.recording = recordings.get(name);

@@ -31,7 +31,6 @@ namespace fs = std::filesystem;
 constexpr double kWriteSpeed = 400e6;
 /// Passing a finished layer takes about this share of quantizing it.
 constexpr double kSkipShare = 0.1;
-constexpr double kHardlySeen = 0.1;
 
 /// Refuses what the run would be refused for later, before anything long is done.
 void check_target(const QuantizeOptions& options, const fs::path& source) {
@@ -86,7 +85,7 @@ std::string coverage_notice(const Report& report) {
   const ExpertReport* rarest = nullptr;
   for (const ExpertReport& expert : report.experts) {
     const auto& [sum, count] = layers[expert.layer];
-    if (static_cast<double>(expert.tokens) * count < kHardlySeen * static_cast<double>(sum)) {
+    if (static_cast<double>(expert.tokens) * count < kHardlySeenShare * static_cast<double>(sum)) {
       ++rare;
       if (rarest == nullptr || expert.tokens < rarest->tokens) rarest = &expert;
     }

@@ -139,7 +139,8 @@ double ExpertCoverageModel::even(int row) const {
 ExpertCoverageModel::Verdict ExpertCoverageModel::verdict(int row, int column) const {
   const qint64 seen = tokens(row, column);
   if (seen == 0) return Verdict::kNever;
-  return static_cast<double>(seen) < kHardlyShare * even(row) ? Verdict::kHardly : Verdict::kSeen;
+  return static_cast<double>(seen) < quant::kHardlySeenShare * even(row) ? Verdict::kHardly
+                                                                         : Verdict::kSeen;
 }
 
 int ExpertCoverageModel::weak() const {

@@ -43,9 +43,6 @@ class ExpertCoverageModel : public QAbstractTableModel {
  public:
   enum DataRole { kValueRole = Qt::UserRole, kSentenceRole };
   enum class Verdict { kSeen, kHardly, kNever };
-  /// An expert with less than this share of an even split is hardly seen.
-  static constexpr double kHardlyShare = 0.1;
-
   using QAbstractTableModel::QAbstractTableModel;
 
   void clear();

@@ -55,7 +55,7 @@ ChatStore ChatStore::open(const std::filesystem::path& path) {
 }
 
 ChatStore ChatStore::open_read_only(const std::filesystem::path& path) {
-  return ChatStore(StoreFile::open(path, Database::Access::kReadOnly));
+  return ChatStore(StoreFile::open_to_read(path));
 }
 
 std::filesystem::path ChatStore::default_path() {

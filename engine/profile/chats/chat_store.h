@@ -35,7 +35,8 @@ class ChatStore {
   /// Opens for writing, as the only writer (see StoreFile::open for what can go wrong). Answers
   /// that a dead program left half-written become "interrupted", its quantizations "stopped".
   static ChatStore open(const std::filesystem::path& path);
-  /// Opens for reading, also beside a running writer; the writing calls then throw kIo.
+  /// Opens for reading, also beside a running writer; the writing calls then throw kIo. A file of
+  /// an older version is brought up to date first (StoreFile::open_to_read).
   static ChatStore open_read_only(const std::filesystem::path& path);
   /// The user's database: haq.db in the user's data folder.
   static std::filesystem::path default_path();

@@ -19,6 +19,10 @@ Method parse_method(const std::string& name);
 enum class RotateMode { kAuto, kOn, kOff };
 const char* to_string(RotateMode mode);  ///< "auto", "on", "off"
 
+/// An expert that calibration gave less than this share of an even split over its layer is hardly
+/// seen: its statistics say little.
+inline constexpr double kHardlySeenShare = 0.1;
+
 /// What was done to one linear layer and what it cost. Errors are relative output errors
 /// ‖y - ŷ‖² / ‖y‖² over a sample of calibration rows, with weights and activations quantized.
 struct ModuleReport {
