@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/error.h"
+#include "engine/base/log.h"
 #include "engine/base/threads.h"
 #include "engine/device/host/host_device.h"
 #include "engine/session/session.h"
@@ -54,8 +55,9 @@ struct ModelLoader {
 
     const std::int64_t context = std::min(checkpoint.config().max_positions, kCheckedContext);
     const bool fp32 = options.compute == nn::Compute::kFp32;
-    check_memory(checkpoint.memory(context, fp32, options.prefill_chunk), available_memory(),
-                 checkpoint.name());
+    const model::MemoryEstimate estimate = checkpoint.memory(context, fp32, options.prefill_chunk);
+    check_memory(estimate, available_memory(), checkpoint.name(),
+                 weights_in_place(checkpoint, estimate, options.compute));
 
     if (!checkpoint.is_synthetic()) load_text(*model);
     cancel.check();
@@ -110,10 +112,31 @@ SamplingOptions Model::chat_sampling() const {
   return options;
 }
 
+std::int64_t weights_in_place(const model::Checkpoint& checkpoint,
+                              const model::MemoryEstimate& estimate, nn::Compute compute) {
+  const model::ModelConfig& config = checkpoint.config();
+  const std::string precision = checkpoint.precision();
+  const bool transposed = config.ffn == model::FfnKind::kGptOss && !config.quantized;
+  const bool rounded = precision == "f32" && compute == nn::Compute::kBf16;
+  if (checkpoint.is_synthetic() || precision == "f16" || transposed || rounded) return 0;
+  return estimate.weights;
+}
+
 void check_memory(const model::MemoryEstimate& estimate, std::uint64_t available,
-                  const std::string& model_name) {
+                  const std::string& model_name, std::int64_t in_place) {
   const auto needed = static_cast<std::uint64_t>(std::max<std::int64_t>(estimate.total(), 0));
   if (available == 0 || needed <= available) return;
+  const std::int64_t must_stay = estimate.total() - estimate.packed - in_place;
+  if (in_place > 0 && must_stay <= static_cast<std::int64_t>(available)) {
+    const auto weights = static_cast<std::uint64_t>(estimate.weights);
+    if (weights + static_cast<std::uint64_t>(estimate.kv_cache + estimate.buffers) > available) {
+      log::warn(
+          fmt::format("{}: {} of weights do not stay in {} of free memory; they are read "
+                      "from the disk again and again, which is slow",
+                      model_name, format_bytes(weights), format_bytes(available)));
+    }
+    return;
+  }
   const auto part = [](std::int64_t bytes) {
     return format_bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0)));
   };

@@ -79,10 +79,18 @@ using haq::available_memory;
 using haq::format_bytes;
 using haq::peak_rss_bytes;
 
-/// Refuses (kOutOfMemory, with every term in the message) when `estimate` exceeds `available`; an
-/// unknown `available` (0) lets everything pass.
+/// Bytes of a model's weights that are used where they lie in the file: the system may drop and read
+/// them again, so that a model larger than the memory still runs, slowly. 0 where a file's form
+/// makes the loader convert them (float16, float32 under bf16, gpt-oss before quantization).
+std::int64_t weights_in_place(const model::Checkpoint& checkpoint,
+                              const model::MemoryEstimate& estimate, nn::Compute compute);
+
+/// Refuses (kOutOfMemory, with every term in the message) when `estimate`, less the weights that are
+/// used `in_place` and the packed copies that are only made while memory is plentiful, exceeds
+/// `available`; an unknown `available` (0) lets everything pass. A model that passes by that alone is
+/// logged as a warning with the numbers.
 void check_memory(const model::MemoryEstimate& estimate, std::uint64_t available,
-                  const std::string& model_name);
+                  const std::string& model_name, std::int64_t in_place = 0);
 
 enum class FinishReason { kEos, kStop, kLength, kContext, kCancelled };
 const char* to_string(FinishReason reason);  ///< eos, stop, length, context, cancelled

@@ -24,10 +24,19 @@ qint64 MemoryPlan::missing() const {
   return available < 0 ? 0 : std::max<qint64>(0, total() - available);
 }
 
+bool MemoryPlan::runsFromDisk() const {
+  return missing() > 0 && missing() <= optional;
+}
+
 QString MemoryPlan::verdict() const {
   const QString need = format::bytes(static_cast<double>(total()));
   if (available < 0) return tr("Needs %1.").arg(need);
   const QString there = format::bytes(static_cast<double>(available));
+  if (runsFromDisk()) {
+    return tr("Larger than the memory: needs %1 of %2. It runs, more slowly: what does not stay in "
+              "memory is read from the disk again.")
+        .arg(need, there);
+  }
   if (missing() > 0) {
     return tr("Does not fit: needs %1 of %2, %3 too much.")
         .arg(need, there, format::bytes(static_cast<double>(missing())));
@@ -36,9 +45,10 @@ QString MemoryPlan::verdict() const {
 }
 
 MemoryPlan planMemory(const model::MemoryEstimate& estimate, qint64 context, qint64 reserve,
-                      qint64 available) {
+                      qint64 available, qint64 inPlace) {
   MemoryPlan plan;
   plan.available = available;
+  plan.optional = inPlace > 0 ? inPlace + estimate.packed : 0;
   plan.terms = {
       {tr("Weights"), tr("Mapped from the file, shared with its cached copy"), estimate.weights,
        Role::kGpuLane},

@@ -74,8 +74,9 @@ void MemoryBar::paintEvent(QPaintEvent*) {
   if (m_plan.available >= 0) {
     const double mark =
         bar.width() * static_cast<double>(m_plan.available) / static_cast<double>(scale);
-    painter.fillRect(QRectF(std::min(mark, width() - 2.0), 0, 2, kBarHeight + 2 * kMarkOverhang),
-                     theme.color(m_plan.missing() > 0 ? Role::kError : Role::kText));
+    painter.fillRect(
+        QRectF(std::min(mark, width() - 2.0), 0, 2, kBarHeight + 2 * kMarkOverhang),
+        theme.color(m_plan.missing() > 0 && !m_plan.runsFromDisk() ? Role::kError : Role::kText));
   }
 
   painter.setFont(theme.font(FontRole::kSmall));

@@ -13,6 +13,7 @@
 #include <QUrl>
 #include <cmath>
 
+#include "engine/session/session.h"
 #include "ui/models/process_facts.h"
 #include "ui/shared/format.h"
 #include "ui/shared/widgets.h"
@@ -240,11 +241,14 @@ void ModelDetails::updateMemory() {
   const qint64 context = m_contextBox->value();
   const bool fp32 = m_settings.text("engine.compute") == QLatin1String("fp32");
   const auto estimate = m_model->memory(context, fp32, m_settings.integer("engine.prefill_chunk"));
+  const auto compute = fp32 ? nn::Compute::kFp32 : nn::Compute::kAuto;
   const MemoryPlan plan =
-      planMemory(estimate, context, m_reserveBox->value() * kMiB, availableBytes().value_or(-1));
+      planMemory(estimate, context, m_reserveBox->value() * kMiB, availableBytes().value_or(-1),
+                 session::weights_in_place(*m_model, estimate, compute));
   m_bar->setPlan(plan);
   m_verdict->setText(plan.verdict());
-  m_verdict->setRole(plan.missing() > 0 ? Role::kError : Role::kText);
+  const bool impossible = plan.missing() > 0 && !plan.runsFromDisk();
+  m_verdict->setRole(impossible ? Role::kError : Role::kText);
 }
 
 void ModelDetails::updateLoadButton() {

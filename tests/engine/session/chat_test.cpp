@@ -154,6 +154,22 @@ TEST(Model, RefusesWhatDoesNotFitIntoMemoryWithEveryTerm) {
   EXPECT_GT(available_memory(), 0U);
 }
 
+TEST(Model, LargerThanTheMemoryRunsFromItsFileWhenTheRestFits) {
+  model::MemoryEstimate estimate;
+  estimate.weights = std::int64_t{30} << 30;
+  estimate.packed = std::int64_t{30} << 30;
+  estimate.kv_cache = std::int64_t{512} << 20;
+  estimate.buffers = std::int64_t{64} << 20;
+  EXPECT_NO_THROW(check_memory(estimate, std::uint64_t{1} << 30, "m", estimate.weights));
+  EXPECT_THROW(check_memory(estimate, std::uint64_t{512} << 20, "m", estimate.weights), Error);
+  EXPECT_THROW(check_memory(estimate, std::uint64_t{16} << 30, "m", 0), Error);
+  const auto demo = model::Checkpoint::open(model::demo_model_dir());
+  const model::MemoryEstimate real = demo->memory(128, false, 16);
+  EXPECT_EQ(weights_in_place(*demo, real, nn::Compute::kAuto), real.weights);
+  const auto made = model::Checkpoint::synthetic("olmoe-1b-7b:layers=1", true);
+  EXPECT_EQ(weights_in_place(*made, made->memory(128, false, 16), nn::Compute::kAuto), 0);
+}
+
 TEST(Model, RefusesOptionsOutOfRange) {
   LoadOptions options;
   options.folder = test::demo_folder();

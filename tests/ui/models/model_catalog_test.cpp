@@ -88,6 +88,10 @@ class ModelCatalogTest : public QObject {
     const MemoryPlan large = planMemory(estimate, 4096, 46, 200);
     QCOMPARE(large.missing(), 1);
     QVERIFY(large.verdict().startsWith(QStringLiteral("Does not fit")));
+    QVERIFY(!large.runsFromDisk());
+    const MemoryPlan fromDisk = planMemory(estimate, 4096, 46, 200, estimate.weights);
+    QVERIFY(fromDisk.runsFromDisk());
+    QVERIFY(fromDisk.verdict().startsWith(QStringLiteral("Larger than the memory")));
     const MemoryPlan unknown = planMemory(estimate, 4096, 46, -1);
     QCOMPARE(unknown.missing(), 0);
     QVERIFY(unknown.verdict().startsWith(QStringLiteral("Needs")));
