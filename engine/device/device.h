@@ -68,6 +68,13 @@ class Linear {
   virtual const LinearWeights* host_weights() const { return nullptr; }
 };
 
+/// What Device::linear_top() searches: prepared from a layer, which it keeps. Opaque.
+class TopSearch {
+ public:
+  virtual ~TopSearch() = default;
+  virtual std::size_t bytes() const = 0;  ///< memory of its own, read once per search
+};
+
 enum class Activation { kSwiGlu, kRelu, kGptOss };
 
 /// A feed-forward network: gate (absent for kRelu), up, down.
@@ -177,6 +184,14 @@ class Device {
     Rows out;
   };
   virtual void linear(ConstRows x, std::span<const LinearCall> calls) = 0;
+  /// Prepares a search for the largest outputs of a kFixedOrder layer (an output head). Null where the
+  /// device has none or the weights are not finite: linear() then serves. May take a second.
+  virtual std::shared_ptr<const TopSearch> prepare_top(std::shared_ptr<const Linear> linear);
+  /// One row `x` [1, in]. An output that is among the `top` (1 or more) largest, or equals or nearly
+  /// equals the top-th (closer than 1e-6 of its magnitude), gets the very bits that linear() gives it;
+  /// every other one gets those bits or -inf. Returns how many outputs were computed: all of them when
+  /// that many could be among the largest or when `x` is not finite. Waits.
+  virtual std::int64_t linear_top(ConstRows x, const TopSearch& search, int top, Rows out);
   /// Rotates `heads` heads of `head_dim` channels per row in place: channels [offset, offset + table.dim)
   /// of each head; row r has position first_position + r.
   virtual void rotary(Rows x, int heads, int head_dim, int offset, std::int64_t first_position,

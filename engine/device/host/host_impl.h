@@ -16,6 +16,7 @@
 #include "engine/device/host/kernels.h"
 #include "engine/device/host/library_linear.h"
 #include "engine/device/host/scratch.h"
+#include "engine/device/host/top_search.h"
 
 namespace haq::device::host {
 
@@ -75,6 +76,8 @@ class HostDevice final : public Device {
   void layer_norm(ConstRows x, const float* weight, const float* bias, float eps,
                   Rows out) override;
   void linear(ConstRows x, std::span<const LinearCall> calls) override;
+  std::shared_ptr<const TopSearch> prepare_top(std::shared_ptr<const Linear> linear) override;
+  std::int64_t linear_top(ConstRows x, const TopSearch& search, int top, Rows out) override;
   void rotary(Rows x, int heads, int head_dim, int offset, std::int64_t first_position,
               const RotaryTable& table) override;
   void store_kv(KvCache& cache, int layer, std::int64_t first_position, ConstRows k,
@@ -130,6 +133,7 @@ class HostDevice final : public Device {
   std::vector<ThreadScratch> threads_;
   ConversionScratch input_, hidden_;
   Scratch gathered_, activated_, units_;
+  std::vector<Largest> top_;  // by thread
 };
 
 template <class Body>
@@ -145,9 +149,6 @@ void HostDevice::for_rows(std::int64_t rows, std::int64_t elements, const Body& 
   };
   pool_.parallel_for(rows, 1, std::ref(range));
 }
-
-/// The HostLinear behind an interface; kInternal for a layer of another device.
-const HostLinear& as_host(const Linear& linear);
 
 void check(bool condition, const char* operation, const char* what);
 

@@ -55,4 +55,7 @@ class HostLinear final : public Linear {
   mutable LibraryWeights library_;
 };
 
+/// The HostLinear behind an interface; kInternal for a layer of another device.
+const HostLinear& as_host(const Linear& linear);
+
 }  // namespace haq::device::host

@@ -99,20 +99,26 @@ HAQ_INLINE void int8_tile(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
   int8_store_tile(a, row, n, acc);
 }
 
-/// One row: the weights are read strictly in order into a few independent sums. They come from
-/// memory: asking for each line this far ahead reads a fifth faster than the processor's own
+/// One or two rows: the weights are read strictly in order into a few independent sums. They come
+/// from memory: asking for each line this far ahead reads a fifth faster than the processor's own
 /// prefetching, which stops at every page. Further ahead or into the second level is no faster.
 constexpr std::int64_t kAhead = 4096;
 
-HAQ_INLINE void int8_row(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
-                         std::int64_t n_end) {
+template <int MR>
+HAQ_INLINE void int8_stream(const Int8GemmArgs& a, std::int64_t row, std::int64_t n,
+                            std::int64_t n_end) {
   constexpr int kSums = 4;
-  const std::int8_t* x = a.x + a.x_row(row) * a.x_stride;
+  const std::int8_t* x[MR];
+#pragma GCC unroll 2
+  for (int r = 0; r < MR; ++r) x[r] = a.x + a.x_row(row + r) * a.x_stride;
   for (; n < n_end; ++n) {
     const std::int8_t* w = a.w + n * a.k;
-    IntLanes acc[kSums];
+    IntLanes acc[MR][kSums];
+#pragma GCC unroll 2
+    for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 4
-    for (int s = 0; s < kSums; ++s) acc[s] = int_zero();
+      for (int s = 0; s < kSums; ++s) acc[r][s] = int_zero();
+    }
     std::int64_t i = 0;
     for (; i + kSums * kStep <= a.k; i += kSums * kStep) {
       for (int line = 0; line < kSums * kStep; line += 64) {
@@ -120,14 +126,28 @@ HAQ_INLINE void int8_row(const Int8GemmArgs& a, std::int64_t row, std::int64_t n
       }
 #pragma GCC unroll 4
       for (int s = 0; s < kSums; ++s) {
-        acc[s] = int_dot(acc[s], load_w(w + i + s * kStep), load_x(x + i + s * kStep));
+        const ByteLanes wv = load_w(w + i + s * kStep);
+#pragma GCC unroll 2
+        for (int r = 0; r < MR; ++r) {
+          acc[r][s] = int_dot(acc[r][s], wv, load_x(x[r] + i + s * kStep));
+        }
       }
     }
-    for (; i + kStep <= a.k; i += kStep) acc[0] = int_dot(acc[0], load_w(w + i), load_x(x + i));
-    if (const int rest = static_cast<int>(a.k - i); rest > 0) {
-      acc[1] = int_dot(acc[1], load_w_n(w + i, rest), load_x(x + i));
+    for (; i + kStep <= a.k; i += kStep) {
+      const ByteLanes wv = load_w(w + i);
+#pragma GCC unroll 2
+      for (int r = 0; r < MR; ++r) acc[r][0] = int_dot(acc[r][0], wv, load_x(x[r] + i));
     }
-    int8_store(a, row, n, int_join(int_add(int_add(acc[0], acc[1]), int_add(acc[2], acc[3]))));
+    if (const int rest = static_cast<int>(a.k - i); rest > 0) {
+      const ByteLanes wv = load_w_n(w + i, rest);
+#pragma GCC unroll 2
+      for (int r = 0; r < MR; ++r) acc[r][1] = int_dot(acc[r][1], wv, load_x(x[r] + i));
+    }
+#pragma GCC unroll 2
+    for (int r = 0; r < MR; ++r) {
+      int8_store(a, row + r, n,
+                 int_join(int_add(int_add(acc[r][0], acc[r][1]), int_add(acc[r][2], acc[r][3]))));
+    }
   }
 }
 
@@ -140,7 +160,8 @@ HAQ_INLINE void int8_rows(const Int8GemmArgs& a, std::int64_t row, std::int64_t 
 
 void int8_gemm(const Int8GemmArgs& a) {
   if (a.m == 0) return;
-  if (a.m == 1) return int8_row(a, 0, a.n_begin, a.n_end);
+  if (a.m == 1) return int8_stream<1>(a, 0, a.n_begin, a.n_end);
+  if (a.m == 2) return int8_stream<2>(a, 0, a.n_begin, a.n_end);
   constexpr std::int64_t kColumns = 32;  // their weights stay close while all rows pass by
   const std::int64_t steps =
       (a.m / kIntRows + a.m % kIntRows / 2) * (kColumns / kIntCols) * ((a.k + kStep - 1) / kStep);
@@ -155,7 +176,7 @@ void int8_gemm(const Int8GemmArgs& a) {
     if constexpr (kIntRows > 2) {
       for (; row + 2 <= a.m; row += 2) int8_rows<2>(a, row, n, n_end, prefetch);
     }
-    if (row < a.m) int8_row(a, row, n, n_end);
+    if (row < a.m) int8_stream<1>(a, row, n, n_end);
   }
 }
 
