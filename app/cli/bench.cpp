@@ -24,6 +24,8 @@ constexpr Option kOptions[] = {
     {"--depth", Kind::kInteger, "N", "0", "tokens in the cache before each measurement", "", 0,
      100000000},
     {"--batch", Kind::kInteger, "N", "1", "sequences decoded together", "", 1, 256},
+    {"--all-logits", Kind::kFlag, "", "",
+     "decode computes every logit, as for a digest, not only those that decide the next token"},
     {"--repeat", Kind::kInteger, "R", "5", "measured repeats, after one that is left out", "", 1,
      1000},
     {"--costs", Kind::kFlag, "", "",
@@ -40,6 +42,7 @@ session::BenchOptions bench_options(const Arguments& arguments) {
   options.decode = static_cast<int>(arguments.integer("--decode"));
   options.depth = static_cast<int>(arguments.integer("--depth"));
   options.batch = static_cast<int>(arguments.integer("--batch"));
+  options.all_logits = arguments.flag("--all-logits");
   options.repeat = static_cast<int>(arguments.integer("--repeat"));
   return options;
 }
@@ -68,6 +71,7 @@ Json result_json(session::Model& model, const session::BenchOptions& options,
   }
   json["decode_tokens_per_s"] = speed_json(result.decode_tokens_per_s);
   json["weight_bytes_per_token"] = result.weight_bytes_per_token;
+  json["head_bytes_per_token"] = result.head_bytes_per_token;
   json["weight_gb_per_s"] = known(result.weight_gb_per_s);
   json["read_gb_per_s"] = known(result.read_gb_per_s);
   json["decode_share"] = known(result.decode_share);
@@ -84,11 +88,9 @@ Json result_json(session::Model& model, const session::BenchOptions& options,
                     {"owned_bytes", result.owned_bytes},
                     {"kv_bytes", result.kv_bytes}};
   json["peak_rss_bytes"] = result.peak_rss_bytes;
-  json["options"] = {{"prefill", options.prefill},
-                     {"decode", options.decode},
-                     {"depth", options.depth},
-                     {"batch", options.batch},
-                     {"repeat", options.repeat}};
+  json["options"] = {{"prefill", options.prefill},       {"decode", options.decode},
+                     {"depth", options.depth},           {"batch", options.batch},
+                     {"all_logits", options.all_logits}, {"repeat", options.repeat}};
   json["complete"] = !result.cancelled;
   json["synthetic"] = model.checkpoint().is_synthetic();
   json["model"] = model_json(model);

@@ -49,6 +49,10 @@ struct Segment {
   std::span<const std::int32_t> ids;
   enum class Logits { kNone, kLast, kAll } logits = Logits::kLast;
   bool decode = false;  ///< one new token of an answer; only told to expert runners, changes nothing
+  /// 1 or more: only the largest `top` logits are wanted, and those that equal or nearly equal the last
+  /// of them (closer than 1e-6 of its magnitude). All others may come as -inf, which spares a
+  /// decoded token half of the output head. The wanted ones have the same bits either way. 0: all.
+  int top = 0;
 };
 
 /// Routing of one MoE layer in one step; valid during the callback.
@@ -85,6 +89,9 @@ struct DecoderStats {
   std::size_t mapped_bytes = 0;  ///< weights used in place from the file
   std::size_t packed_bytes = 0;  ///< copies packed for the matrix library so far; grows with the first prompts
   std::size_t owned_bytes = 0;   ///< weights in memory of their own (converted, synthetic)
+  std::size_t head_bytes = 0;    ///< of weight_bytes_per_token, what the output head reads for all logits
+  std::int64_t searched_rows = 0;       ///< rows of logits that came from a search for the largest
+  std::size_t searched_head_bytes = 0;  ///< what the head read for them, all together
 };
 
 /// The decoder forward pass over one device. One thread at a time.

@@ -2,7 +2,6 @@
 #include "engine/nn/decoder_impl.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -15,7 +14,6 @@ namespace {
 
 using device::Rows;
 using model::Role;
-using LinearCall = device::Device::LinearCall;
 
 /// A logits buffer that is larger than needed by more than this is given back.
 constexpr std::size_t kSpareLogitsBytes = std::size_t{64} << 20;
@@ -30,6 +28,17 @@ std::int64_t wanted_rows(const Segment& segment) {
       break;
   }
   return static_cast<std::int64_t>(segment.ids.size());
+}
+
+/// How many of the largest logits are wanted; 0: all.
+int wanted_top(std::span<const Segment> segments) {
+  int top = 0;
+  for (const Segment& segment : segments) {
+    if (segment.logits == Segment::Logits::kNone) continue;
+    if (segment.top <= 0) return 0;
+    top = std::max(top, segment.top);
+  }
+  return top;
 }
 
 }  // namespace
@@ -47,7 +56,8 @@ DecoderImpl::DecoderImpl(std::shared_ptr<const model::Checkpoint> checkpoint,
       rotary_(device_, config_.rope, config_.max_positions),
       workspace_(*device_, config_),
       default_runner_(*device_, weights_.layers),
-      ffn_(config_, default_runner_) {
+      ffn_(config_, default_runner_),
+      head_(device_, weights_.head) {
   if (weights_.embedding->out() < config_.vocab) {
     fail(ErrorCode::kCorrupt, "{}: {} rows, expected vocab_size {}",
          checkpoint_->module_name(Role::kEmbedding), weights_.embedding->out(), config_.vocab);
@@ -71,7 +81,10 @@ std::unique_ptr<Sequence> DecoderImpl::new_sequence() {
 
 DecoderStats DecoderImpl::stats() const {
   DecoderStats stats = weights_.stats;
-  stats.packed_bytes = packed_bytes(weights_);
+  stats.packed_bytes = packed_bytes(weights_) + head_.search_bytes();
+  stats.head_bytes = weights_.head->weight_bytes();
+  stats.searched_rows = head_.searched_rows();
+  stats.searched_head_bytes = head_.searched_bytes();
   return stats;
 }
 
@@ -94,10 +107,13 @@ std::span<const float> DecoderImpl::forward(std::span<const Segment> segments,
                                   [](const Segment& segment) { return segment.decode; });
   const Step step = make_step(decode, cancel);
   run_layers(step, observer);
-  const std::span<const float> logits = logits_of(segments, step);
+  bool complete = true;
+  const std::span<const float> logits = logits_of(segments, step, complete);
+  // Logits that a search left out are -inf; it answers for the others.
   const bool every_row =
-      static_cast<std::int64_t>(logits.size()) == step.tokens * weights_.head->out();
-  const bool good = all_finite(logits) && (every_row || finite(step.rows(Workspace::kResidual)));
+      complete && static_cast<std::int64_t>(logits.size()) == step.tokens * weights_.head->out();
+  const bool good =
+      (!complete || all_finite(logits)) && (every_row || finite(step.rows(Workspace::kResidual)));
   if (!good) report_non_finite(step);
   commit(segments);
   return logits;
@@ -219,7 +235,8 @@ void DecoderImpl::commit(std::span<const Segment> segments) {
   }
 }
 
-std::span<const float> DecoderImpl::logits_of(std::span<const Segment> segments, const Step& step) {
+std::span<const float> DecoderImpl::logits_of(std::span<const Segment> segments, const Step& step,
+                                              bool& complete) {
   const Rows selected = select_rows(segments, step);
   if (selected.rows == 0) return {};
   const Rows input = head_input(step, weights_, selected, selected);
@@ -230,8 +247,7 @@ std::span<const float> DecoderImpl::logits_of(std::span<const Segment> segments,
     logits_ = device_->allocate(bytes);
   }
   const Rows logits{static_cast<float*>(logits_->data()), input.rows, vocab, vocab};
-  const std::array<LinearCall, 1> call{LinearCall{weights_.head.get(), logits}};
-  device_->linear(input, call);
+  complete = head_.run(input, wanted_top(segments), logits);
   if (config_.logits_divisor != 1) device_->scale(logits, 1 / config_.logits_divisor);
   if (host_memory_) return on_host(logits);
   host_logits_.resize(bytes / sizeof(float));

@@ -9,6 +9,7 @@
 #include "engine/nn/decoder.h"
 #include "engine/nn/default_expert_runner.h"
 #include "engine/nn/ffn_block.h"
+#include "engine/nn/output_head.h"
 #include "engine/nn/rope.h"
 #include "engine/nn/sequence.h"
 #include "engine/nn/step.h"
@@ -50,7 +51,9 @@ class DecoderImpl final : public Decoder {
   const LayerWeights& layer_weights(int layer) const {
     return weights_.layers[static_cast<std::size_t>(layer)];
   }
-  std::span<const float> logits_of(std::span<const Segment> segments, const Step& step);
+  /// Sets `complete` to whether all logits are there, not only the largest.
+  std::span<const float> logits_of(std::span<const Segment> segments, const Step& step,
+                                   bool& complete);
   device::Rows select_rows(std::span<const Segment> segments, const Step& step);
   void show_hidden(const Observer* observer, int layer, const device::Rows& rows);
   std::span<const float> on_host(const device::Rows& rows);
@@ -69,6 +72,7 @@ class DecoderImpl final : public Decoder {
   DefaultExpertRunner default_runner_;
   FfnBlock ffn_;
   std::shared_ptr<ExpertRunner> runner_;
+  OutputHead head_;
 
   std::vector<StepSegment> step_segments_;
   std::vector<std::int32_t> ids_, positions_;

@@ -56,6 +56,7 @@ class Bench {
   BenchResult run() {
     const nn::DecoderStats stats = model_.decoder().stats();
     result_.weight_bytes_per_token = stats.weight_bytes_per_token;
+    result_.head_bytes_per_token = stats.head_bytes;
     try {
       for (const Stage stage : {Stage::kWarmUp, Stage::kMeasure}) {
         for (const int tokens : options_.prefill) measure_prefill(tokens, stage);
@@ -148,6 +149,7 @@ class Bench {
       sequences.push_back(sequence_at_depth(options_.seed + static_cast<std::uint64_t>(b)));
     }
     std::vector<double> speeds, peaks;
+    const nn::DecoderStats before = model_.decoder().stats();
     for (int i = 0; i < repeats(stage); ++i) {
       report("measuring decode");
       for (auto& sequence : sequences) sequence->truncate(options_.depth);
@@ -168,6 +170,7 @@ class Bench {
     result_.kv_bytes = std::max(result_.kv_bytes, kv);
     if (stage == Stage::kWarmUp) return;
     result_.decode_tokens_per_s = mean_std(speeds);
+    count_searched_head(before);
     result_.read_gb_per_s = mean_std(peaks).mean;
     // A batch reads shared weights once for all its rows, so only a single sequence has a plain
     // figure.
@@ -179,6 +182,20 @@ class Bench {
     }
   }
 
+  /// Where the head was searched it read less than for all logits. `before`: as the measured steps
+  /// began.
+  void count_searched_head(const nn::DecoderStats& before) {
+    const nn::DecoderStats stats = model_.decoder().stats();
+    const auto steps = std::int64_t{options_.decode} * options_.repeat;
+    const std::int64_t searched = stats.searched_rows - before.searched_rows;
+    if (options_.batch > 1 || searched == 0) return;
+    const std::size_t bytes = stats.searched_head_bytes - before.searched_head_bytes +
+                              static_cast<std::size_t>(steps - searched) * stats.head_bytes;
+    result_.head_bytes_per_token = bytes / static_cast<std::size_t>(steps);
+    result_.weight_bytes_per_token =
+        stats.weight_bytes_per_token - stats.head_bytes + result_.head_bytes_per_token;
+  }
+
   void decode_step(const std::vector<std::unique_ptr<nn::Sequence>>& sequences,
                    std::vector<std::int32_t>& ids) {
     std::vector<nn::Segment> segments(sequences.size());
@@ -187,6 +204,7 @@ class Bench {
       segments[b].ids = std::span<const std::int32_t>(&ids[b], 1);
       segments[b].logits = nn::Segment::Logits::kLast;
       segments[b].decode = true;
+      segments[b].top = options_.all_logits ? 0 : 1;
     }
     const std::span<const float> logits = model_.decoder().forward(segments, nullptr, &cancel_);
     const auto width = static_cast<std::ptrdiff_t>(vocab());

@@ -16,6 +16,7 @@ struct BenchOptions {
   int decode = 64;                   ///< tokens decoded per repeat; 0: none
   int depth = 0;                     ///< tokens already in the cache before each measurement
   int batch = 1;                     ///< sequences decoded together
+  bool all_logits = false;           ///< decode computes every logit, as for a digest
   int repeat = 5;                    ///< measured repeats; one more is run first and left out
   std::uint64_t seed = 1;            ///< of the random token ids
 };
@@ -39,9 +40,11 @@ struct BenchResult {
   std::vector<PrefillSpeed> prefill;
   MeanStd decode_tokens_per_s;  ///< of all sequences of the batch together
   double weight_gb_per_s = 0;   ///< weight bytes read per second while decoding (1e9 bytes)
+  /// Read per decoded token; with the search for the largest logits, on average.
   std::size_t weight_bytes_per_token = 0;
-  double read_gb_per_s = 0;  ///< plain read of memory with the same threads
-  double decode_share = 0;   ///< weight_gb_per_s / read_gb_per_s
+  std::size_t head_bytes_per_token = 0;  ///< of these, by the output head
+  double read_gb_per_s = 0;              ///< plain read of memory with the same threads
+  double decode_share = 0;               ///< weight_gb_per_s / read_gb_per_s
   std::vector<RooflineRow> roofline;
   std::size_t mapped_bytes = 0, packed_bytes = 0, owned_bytes = 0, kv_bytes = 0;
   std::uint64_t peak_rss_bytes = 0;  ///< highest resident memory while the model worked

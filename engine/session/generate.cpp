@@ -21,6 +21,14 @@ double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
+/// From this many tokens on an answer repays the time to prepare a search for the largest logits.
+constexpr int kLongAnswer = 32;
+
+/// How many of the largest logits of a decoded row are wanted; 0: all.
+int wanted_logits(const GenerateOptions& options) {
+  return options.digest || options.max_tokens < kLongAnswer ? 0 : deciding_logits(options.sampling);
+}
+
 /// Turns ids into text to show: incremental detokenizing, then stop strings.
 class TextOutput {
  public:
@@ -75,8 +83,9 @@ struct Context::Impl {
 
   void check(std::span<const std::int32_t> prompt, const GenerateOptions& options) const;
   std::int64_t reuse(std::span<const std::int32_t> prompt);
-  std::span<const float> forward(std::span<const std::int32_t> ids, bool logits, bool decode,
-                                 const nn::Observer* observer, const CancelToken& cancel);
+  /// `segment` but for its sequence.
+  std::span<const float> forward(nn::Segment segment, const GenerateOptions& options,
+                                 const CancelToken& cancel);
   std::span<const float> prefill(std::span<const std::int32_t> prompt, std::int64_t done,
                                  const GenerateOptions& options, const CancelToken& cancel,
                                  const ProgressCallback& on_prefill);
@@ -122,17 +131,13 @@ std::int64_t Context::Impl::reuse(std::span<const std::int32_t> prompt) {
   return kept;
 }
 
-std::span<const float> Context::Impl::forward(std::span<const std::int32_t> ids, bool logits,
-                                              bool decode, const nn::Observer* observer,
+std::span<const float> Context::Impl::forward(nn::Segment segment, const GenerateOptions& options,
                                               const CancelToken& cancel) {
-  nn::Segment segment;
   segment.sequence = sequence.get();
-  segment.ids = ids;
-  segment.logits = logits ? nn::Segment::Logits::kLast : nn::Segment::Logits::kNone;
-  segment.decode = decode;
-  const std::span<const float> rows =
-      model->decoder().forward(std::span(&segment, 1), observer, &cancel);
-  cached.insert(cached.end(), ids.begin(), ids.end());
+  const bool observed = options.observer.routed || options.observer.hidden;
+  const std::span<const float> rows = model->decoder().forward(
+      std::span(&segment, 1), observed ? &options.observer : nullptr, &cancel);
+  cached.insert(cached.end(), segment.ids.begin(), segment.ids.end());
   return rows;
 }
 
@@ -141,7 +146,6 @@ std::span<const float> Context::Impl::prefill(std::span<const std::int32_t> prom
                                               const CancelToken& cancel,
                                               const ProgressCallback& on_prefill) {
   const auto total = static_cast<std::int64_t>(prompt.size());
-  const bool observed = options.observer.routed || options.observer.hidden;
   std::span<const float> row;
   while (done < total) {
     const std::int64_t count = std::min<std::int64_t>(model->prefill_chunk(), total - done);
@@ -149,8 +153,11 @@ std::span<const float> Context::Impl::prefill(std::span<const std::int32_t> prom
       on_prefill({"reading the prompt", static_cast<std::uint64_t>(done),
                   static_cast<std::uint64_t>(total), "tokens"});
     }
-    row = forward(prompt.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)),
-                  done + count == total, false, observed ? &options.observer : nullptr, cancel);
+    nn::Segment segment;
+    segment.ids = prompt.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count));
+    segment.logits =
+        done + count == total ? nn::Segment::Logits::kLast : nn::Segment::Logits::kNone;
+    row = forward(segment, options, cancel);
     done += count;
   }
   if (on_prefill) {
@@ -187,7 +194,6 @@ GenerateResult Context::generate(std::span<const std::int32_t> prompt,
   Sampler sampler(options.sampling);
   Hash128 digest;
   std::vector<std::int32_t> history(prompt.begin(), prompt.end());
-  const bool observed = options.observer.routed || options.observer.hidden;
   const std::vector<std::int64_t>& eos = model.eos_ids();
   auto first_token = start;
   std::int64_t decode_steps = 0;
@@ -230,8 +236,11 @@ GenerateResult Context::generate(std::span<const std::int32_t> prompt,
         break;
       }
       cancel.check();
-      row = impl.forward(std::span(&history.back(), 1), true, true,
-                         observed ? &options.observer : nullptr, cancel);
+      nn::Segment next;
+      next.ids = std::span(&history.back(), 1);
+      next.decode = true;
+      next.top = wanted_logits(options);
+      row = impl.forward(next, options, cancel);
       ++decode_steps;
     }
   } catch (const Error& error) {

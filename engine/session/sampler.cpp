@@ -176,6 +176,12 @@ std::vector<float> distribution(std::span<const float> logits,
   return work;
 }
 
+int deciding_logits(const SamplingOptions& options) {
+  // A penalty moves logits past each other before any is cut.
+  if (options.repetition_penalty != 1) return 0;
+  return options.temperature == 0 ? 1 : options.top_k;
+}
+
 Sampler::Sampler(const SamplingOptions& options) : options_(options) {
   options_.check();
   std::uint64_t seed = options_.seed;

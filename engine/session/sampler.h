@@ -24,6 +24,10 @@ std::vector<float> distribution(std::span<const float> logits,
                                 std::span<const std::int32_t> history,
                                 const SamplingOptions& options);
 
+/// How many of the largest logits decide every draw under these options; 0: it takes all of them. A
+/// draw from a row that has -inf in place of the others gives the same id.
+int deciding_logits(const SamplingOptions& options);
+
 /// Draws ids; the stream of random numbers depends on the seed and the number of draws alone.
 class Sampler {
  public:

@@ -49,6 +49,8 @@ TEST(Bench, ASingleSequenceHasABandwidthAndItsShareOfTheMachines) {
       found.weight_gb_per_s,
       static_cast<double>(found.weight_bytes_per_token) * found.decode_tokens_per_s.mean / 1e9,
       1e-9);
+  // The demo model's head is too small to be searched.
+  EXPECT_EQ(found.head_bytes_per_token, test::demo_model()->decoder().stats().head_bytes);
   EXPECT_GT(found.read_gb_per_s, 0);
   EXPECT_NEAR(found.decode_share, found.weight_gb_per_s / found.read_gb_per_s, 1e-9);
 }

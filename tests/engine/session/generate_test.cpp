@@ -2,12 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
+#include <tuple>
 
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/session/session.h"
 #include "tests/engine/session/session_models.h"
+#include "tests/support/golden.h"
+#include "tests/support/tensor_file.h"
 
 namespace haq::session {
 namespace {
@@ -287,6 +292,64 @@ TEST(Generate, RefusesBadInput) {
   GenerateOptions options = greedy(1);
   options.stop = {""};
   EXPECT_EQ(code_of({1}, options), ErrorCode::kInvalidArgument);
+}
+
+/// A golden model with a head so large that it pays to search it.
+std::shared_ptr<Model> model_with_large_head(const std::filesystem::path& folder) {
+  constexpr std::int64_t kVocab = 70000;
+  test::TensorFile tensors = test::read_tensor_folder(test::golden_model_dir("mixtral"));
+  std::mt19937 generator(11);
+  std::normal_distribution<float> normal(0, 0.2F);
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+    test::TestTensor& tensor = tensors.at(name);
+    std::vector<float> values(static_cast<std::size_t>(kVocab * tensor.shape[1]));
+    for (float& value : values) value = normal(generator);
+    tensor = test::make_f32({kVocab, tensor.shape[1]}, values);
+  }
+  test::write_tensor_file(folder / "model.safetensors", tensors);
+  nlohmann::json config =
+      nlohmann::json::parse(std::ifstream(test::golden_model_dir("mixtral") / "config.json"));
+  config["vocab_size"] = kVocab;
+  std::ofstream(folder / "config.json") << config;
+  return test::load_fp32(folder);
+}
+
+TEST(Generate, SearchingTheHeadChangesNoAnswer) {
+  const test::TempDir folder;
+  const auto model = model_with_large_head(folder.path());
+  const std::vector<std::int32_t> prompt = {1, 2, 3};
+  const auto ids = [&](const SamplingOptions& sampling, bool digest, int tokens, int expected) {
+    GenerateOptions options;
+    options.sampling = sampling;
+    options.max_tokens = tokens;
+    options.ignore_eos = true;
+    options.digest = digest;
+    const std::int64_t before = model->decoder().stats().searched_rows;
+    const GenerateResult result = Context(model).generate(prompt, options);
+    EXPECT_EQ(model->decoder().stats().searched_rows - before, expected);
+    return result.ids;
+  };
+  for (const auto& [temperature, top_k, top_p, min_p] :
+       {std::tuple{0.0F, 0, 1.0F, 0.0F}, std::tuple{0.8F, 40, 1.0F, 0.0F},
+        std::tuple{1.5F, 50, 0.9F, 0.0F}, std::tuple{3.0F, 256, 1.0F, 0.01F},
+        std::tuple{1.0F, 1, 0.5F, 0.0F}}) {
+    SamplingOptions sampling;
+    sampling.temperature = temperature;
+    sampling.top_k = top_k;
+    sampling.top_p = top_p;
+    sampling.min_p = min_p;
+    sampling.seed = 5;
+    SCOPED_TRACE(testing::Message() << "temperature " << temperature << ", top-k " << top_k);
+    EXPECT_EQ(ids(sampling, false, 40, 39), ids(sampling, true, 40, 0));
+  }
+  // Where every logit counts, or the answer is too short to repay it, nothing is searched.
+  SamplingOptions sampling;
+  ids(sampling, false, 8, 0);
+  sampling.repetition_penalty = 1.1F;
+  ids(sampling, false, 40, 0);
+  sampling = {};
+  sampling.temperature = 1;
+  ids(sampling, false, 40, 0);
 }
 
 TEST(Generate, AModelWithoutATokenizerRunsOnIds) {

@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <random>
 
 #include "engine/base/error.h"
 #include "tests/support/paths.h"
@@ -68,6 +71,41 @@ TEST(Sampler, AgreesWithEveryReferenceRow) {
   }
   EXPECT_EQ(rows, 231);
   EXPECT_LT(ambiguous, rows / 4);
+}
+
+TEST(Sampler, TheDecidingLogitsAreEnough) {
+  std::mt19937 generator(3);
+  std::normal_distribution<float> normal(0, 3);
+  for (const auto& [temperature, top_k] :
+       {std::pair{0.0F, 0}, std::pair{1.0F, 1}, std::pair{0.7F, 20}, std::pair{2.0F, 64}}) {
+    SamplingOptions options;
+    options.temperature = temperature;
+    options.top_k = top_k;
+    options.top_p = 0.95F;
+    const int wanted = deciding_logits(options);
+    ASSERT_EQ(wanted, temperature == 0 ? 1 : top_k);
+    Sampler of_all(options), of_some(options);
+    for (int row = 0; row < 200; ++row) {
+      std::vector<float> logits(500);
+      // Few distinct values: ties are common.
+      for (float& value : logits) value = std::round(normal(generator) * 4) / 4;
+      std::vector<float> sorted = logits;
+      std::sort(sorted.begin(), sorted.end(), std::greater<>());
+      std::vector<float> some = logits;
+      for (float& value : some) {
+        if (value < sorted[static_cast<std::size_t>(wanted) - 1]) {
+          value = -std::numeric_limits<float>::infinity();
+        }
+      }
+      EXPECT_EQ(of_some.draw(some, {}), of_all.draw(logits, {}));
+    }
+  }
+  SamplingOptions options;
+  options.temperature = 1;
+  EXPECT_EQ(deciding_logits(options), 0);
+  options.top_k = 40;
+  options.repetition_penalty = 1.2F;
+  EXPECT_EQ(deciding_logits(options), 0);
 }
 
 TEST(Sampler, GreedyTakesTheLowestIdOnTies) {
