@@ -17,7 +17,8 @@ constexpr Option kOptions[] = {
      "random weights of a published shape instead of a folder: mixtral-8x7b, olmoe-1b-7b or "
      "qwen3-30b-a3b, each with an optional :layers=N"},
     {"--precision", Kind::kChoice, "P", "16bit",
-     "weights of --synthetic; both measures one after the other and compares them",
+     "weights of --synthetic; both measures one after the other, then decodes by turns with the "
+     "two in memory",
      "16bit|w8a8|both"},
     {"--prefill", Kind::kText, "N,N", "512", "prompt lengths to measure"},
     {"--decode", Kind::kInteger, "N", "64", "tokens to decode per repeat", "", 0, 1000000},
@@ -163,44 +164,86 @@ std::string plain_text(const Json& json) {
   return text;
 }
 
-/// How much faster W8A8 is; null where one of the two was not measured.
-Json ratio_json(const Json& w8a8, const Json& wide) {
-  const auto ratio = [](const Json& fast, const Json& slow) {
-    const bool both = fast.is_number() && slow.is_number() && slow > 0 && fast > 0;
-    return both ? Json(fast.get<double>() / slow.get<double>()) : Json();
-  };
-  return {
-      {"prefill", ratio(w8a8["prefill_tokens_per_s"], wide["prefill_tokens_per_s"])},
-      {"decode", ratio(w8a8["decode_tokens_per_s"]["mean"], wide["decode_tokens_per_s"]["mean"])}};
+/// How much faster W8A8 reads prompts; null where one of the two was not measured.
+Json prefill_ratio(const Json& w8a8, const Json& wide) {
+  const Json &fast = w8a8["prefill_tokens_per_s"], &slow = wide["prefill_tokens_per_s"];
+  const bool both = fast.is_number() && slow.is_number() && slow > 0 && fast > 0;
+  return both ? Json(fast.get<double>() / slow.get<double>()) : Json();
 }
 
 std::string ratio_text(const Json& ratio) {
-  const auto times = [](const Json& value) {
-    return value.is_number() ? fmt::format("{:.2f} times", value.get<double>())
-                             : std::string("not measured");
-  };
-  return fmt::format("W8A8 over 16-bit: prefill {}, decode {}\n", times(ratio["prefill"]),
-                     times(ratio["decode"]));
+  const std::string none = "not measured";
+  const Json &prefill = ratio["prefill"], &decode = ratio["decode"];
+  return fmt::format(
+      "W8A8 over 16-bit: prefill {}, decode {}\n",
+      prefill.is_number() ? fmt::format("{:.2f} times", prefill.get<double>()) : none,
+      decode.is_number() ? fmt::format("{:.2f} +- {:.2f} times (by turns)", decode.get<double>(),
+                                       ratio["decode_std"].get<double>())
+                         : none);
 }
 
-/// Loads a model and measures it; its memory is free again afterwards.
-Json measure(const Arguments& arguments, const session::LoadOptions& load,
-             const session::BenchOptions& options, const session::ExpertOptions& expert_options) {
-  const std::shared_ptr<session::Model> model = load_model(arguments, load);
-  const auto experts = attach_experts(arguments, model, expert_options);
-  if (experts) experts->begin_prompt();
+struct Loaded {
+  std::shared_ptr<session::Model> model;
+  std::unique_ptr<session::ExpertSession> experts;
+};
+
+Loaded load_with_experts(const Arguments& arguments, const session::LoadOptions& load,
+                         const session::ExpertOptions& expert_options) {
+  Loaded loaded{load_model(arguments, load), nullptr};
+  loaded.experts = attach_experts(arguments, loaded.model, expert_options);
+  if (loaded.experts) loaded.experts->begin_prompt();
+  return loaded;
+}
+
+Json measure(const Arguments& arguments, const Loaded& loaded,
+             const session::BenchOptions& options) {
+  session::ExpertSession* experts = loaded.experts.get();
   session::BenchResult result;
   {
     ProgressDisplay progress(arguments.flag("--quiet"));
-    result = session::bench(*model, options, progress.callback(), interrupt_token());
+    result = session::bench(*loaded.model, options, progress.callback(), interrupt_token());
   }
-  Json json = result_json(*model, options, result);
-  if (experts) {
+  Json json = result_json(*loaded.model, options, result);
+  if (experts != nullptr) {
     json["experts"] = finish_experts(arguments, *experts, result.work_seconds);
-    note_experts(arguments, experts.get());
+    note_experts(arguments, experts);
   }
   if (arguments.flag("--costs") && !result.cancelled) {
-    json["costs"] = costs_json(arguments, *model, experts.get());
+    json["costs"] = costs_json(arguments, *loaded.model, experts);
+  }
+  return json;
+}
+
+/// Each precision alone, then decode by turns with both in memory.
+Json measure_both(const Arguments& arguments, session::LoadOptions load,
+                  const session::BenchOptions& options,
+                  const session::ExpertOptions& expert_options) {
+  Json json = measure(arguments, load_with_experts(arguments, load, expert_options), options);
+  if (!json["complete"]) return json;
+  load.synthetic_quantized = false;
+  const Loaded wide = load_with_experts(arguments, load, expert_options);
+  json["16bit"] = measure(arguments, wide, options);
+  json["complete"] = json["16bit"]["complete"];
+  json["ratio"] = {{"prefill", prefill_ratio(json, json["16bit"])},
+                   {"decode", nullptr},
+                   {"decode_std", nullptr}};
+  if (!json["complete"] || options.decode == 0) return json;
+  load.synthetic_quantized = true;
+  try {
+    const Loaded w8a8 = load_with_experts(arguments, load, expert_options);
+    ProgressDisplay progress(arguments.flag("--quiet"));
+    const session::MeanStd ratio = session::compare_decode(*w8a8.model, *wide.model, options,
+                                                           progress.callback(), interrupt_token());
+    json["ratio"]["decode"] = ratio.mean;
+    json["ratio"]["decode_std"] = ratio.std;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kOutOfMemory) {
+      note(arguments, std::string("no decode by turns: ") + error.what());
+    } else if (error.code() == ErrorCode::kCancelled) {
+      json["complete"] = false;
+    } else {
+      throw;
+    }
   }
   return json;
 }
@@ -225,7 +268,8 @@ int run(const Arguments& arguments) {
     if (arguments.given("--precision")) {
       throw UsageError("--precision needs --synthetic", "a folder has the precision it has");
     }
-    return finish(arguments, measure(arguments, load, options, experts));
+    return finish(arguments,
+                  measure(arguments, load_with_experts(arguments, load, experts), options));
   }
   if (arguments.given("MODEL")) {
     throw UsageError("both MODEL and --synthetic are given", "give one of them");
@@ -238,14 +282,11 @@ int run(const Arguments& arguments) {
                      "measure one precision at a time");
   }
   load.synthetic_quantized = precision != "16bit";
-  Json json = measure(arguments, load, options, experts);
-  if (precision == "both" && json["complete"]) {
-    load.synthetic_quantized = false;
-    json["16bit"] = measure(arguments, load, options, experts);
-    json["ratio"] = ratio_json(json, json["16bit"]);
-    json["complete"] = json["16bit"]["complete"];
+  if (precision == "both") {
+    return finish(arguments, measure_both(arguments, load, options, experts));
   }
-  return finish(arguments, json);
+  return finish(arguments,
+                measure(arguments, load_with_experts(arguments, load, experts), options));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/device/host/roofline.h"
+#include "engine/session/bench_decode.h"
 #include "engine/session/bench_kernels.h"
 #include "engine/session/bench_shapes.h"
 
@@ -17,18 +18,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Token ids from a small generator: their values do not change the speed of a dense layer, and
-/// spread over the experts of a router as random text does.
-std::vector<std::int32_t> random_ids(std::int64_t count, int vocab, std::uint64_t seed) {
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
-  std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
-  for (std::int32_t& id : ids) {
-    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    id = static_cast<std::int32_t>((state >> 33) % static_cast<std::uint64_t>(vocab));
-  }
-  return ids;
 }
 
 /// Runs the measurements on one model.
@@ -85,32 +74,12 @@ class Bench {
     if (progress_) progress_({stage, done_, total_, "runs"});
   }
 
-  /// Reads `ids` into a sequence in chunks, as a prompt is read; logits of the last row only.
-  void read(nn::Sequence& sequence, std::span<const std::int32_t> ids) {
-    for (std::size_t at = 0; at < ids.size();) {
-      const std::size_t count =
-          std::min(static_cast<std::size_t>(model_.prefill_chunk()), ids.size() - at);
-      nn::Segment segment;
-      segment.sequence = &sequence;
-      segment.ids = ids.subspan(at, count);
-      segment.logits =
-          at + count == ids.size() ? nn::Segment::Logits::kLast : nn::Segment::Logits::kNone;
-      model_.decoder().forward(std::span(&segment, 1), nullptr, &cancel_);
-      at += count;
-    }
-  }
-
-  std::unique_ptr<nn::Sequence> sequence_at_depth(std::uint64_t seed) {
-    std::unique_ptr<nn::Sequence> sequence = model_.decoder().new_sequence();
-    sequence->set_planned_length(model_.max_context());
-    read(*sequence, random_ids(options_.depth, vocab(), seed));
-    return sequence;
-  }
-
   int vocab() const { return model_.checkpoint().config().vocab; }
 
   void measure_prefill(int tokens, Stage stage) {
-    std::unique_ptr<nn::Sequence> sequence = sequence_at_depth(options_.seed);
+    std::unique_ptr<nn::Sequence> sequence = model_.decoder().new_sequence();
+    sequence->set_planned_length(model_.max_context());
+    read_prompt(model_, *sequence, random_ids(options_.depth, vocab(), options_.seed), cancel_);
     const std::vector<std::int32_t> ids = random_ids(tokens, vocab(), options_.seed + 1);
     std::vector<double> speeds, peaks;
     const int chunk = std::min(tokens, model_.prefill_chunk());
@@ -118,7 +87,7 @@ class Bench {
       report("measuring prefill");
       sequence->truncate(options_.depth);
       const auto start = Clock::now();
-      read(*sequence, ids);
+      read_prompt(model_, *sequence, ids, cancel_);
       const double seconds = seconds_since(start);
       result_.work_seconds += seconds;
       if (stage == Stage::kMeasure) {
@@ -144,20 +113,13 @@ class Bench {
   }
 
   void measure_decode(Stage stage) {
-    std::vector<std::unique_ptr<nn::Sequence>> sequences;
-    for (int b = 0; b < options_.batch; ++b) {
-      sequences.push_back(sequence_at_depth(options_.seed + static_cast<std::uint64_t>(b)));
-    }
+    DecodeLoop loop(model_, options_, cancel_);
     std::vector<double> speeds, peaks;
     const nn::DecoderStats before = model_.decoder().stats();
     for (int i = 0; i < repeats(stage); ++i) {
       report("measuring decode");
-      for (auto& sequence : sequences) sequence->truncate(options_.depth);
-      std::vector<std::int32_t> ids =
-          random_ids(options_.batch, vocab(), options_.seed + 2 + static_cast<std::uint64_t>(i));
-      const auto start = Clock::now();
-      for (int step = 0; step < options_.decode; ++step) decode_step(sequences, ids);
-      const double seconds = seconds_since(start);
+      loop.restart(i);
+      const double seconds = loop.run(options_.decode);
       result_.work_seconds += seconds;
       if (stage == Stage::kMeasure) {
         speeds.push_back(options_.decode * options_.batch / seconds);
@@ -165,9 +127,7 @@ class Bench {
       }
       ++done_;
     }
-    std::size_t kv = 0;
-    for (const auto& sequence : sequences) kv += sequence->kv_bytes();
-    result_.kv_bytes = std::max(result_.kv_bytes, kv);
+    result_.kv_bytes = std::max(result_.kv_bytes, loop.kv_bytes());
     if (stage == Stage::kWarmUp) return;
     result_.decode_tokens_per_s = mean_std(speeds);
     count_searched_head(before);
@@ -194,24 +154,6 @@ class Bench {
     result_.head_bytes_per_token = bytes / static_cast<std::size_t>(steps);
     result_.weight_bytes_per_token =
         stats.weight_bytes_per_token - stats.head_bytes + result_.head_bytes_per_token;
-  }
-
-  void decode_step(const std::vector<std::unique_ptr<nn::Sequence>>& sequences,
-                   std::vector<std::int32_t>& ids) {
-    std::vector<nn::Segment> segments(sequences.size());
-    for (std::size_t b = 0; b < sequences.size(); ++b) {
-      segments[b].sequence = sequences[b].get();
-      segments[b].ids = std::span<const std::int32_t>(&ids[b], 1);
-      segments[b].logits = nn::Segment::Logits::kLast;
-      segments[b].decode = true;
-      segments[b].top = options_.all_logits ? 0 : 1;
-    }
-    const std::span<const float> logits = model_.decoder().forward(segments, nullptr, &cancel_);
-    const auto width = static_cast<std::ptrdiff_t>(vocab());
-    for (std::size_t b = 0; b < sequences.size(); ++b) {
-      const auto row = logits.begin() + static_cast<std::ptrdiff_t>(b) * width;
-      ids[b] = static_cast<std::int32_t>(std::max_element(row, row + width) - row);
-    }
   }
 
   /// The device's kernels alone beside a plain read and the library's own products.

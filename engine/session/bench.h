@@ -58,4 +58,9 @@ struct BenchResult {
 BenchResult bench(Model& model, const BenchOptions& options, const ProgressCallback& progress = {},
                   const CancelToken& cancel = {});
 
+/// How much faster `first` decodes than `second`: both by turns, a few tokens each, so that what
+/// else the machine does slows both alike. Mean and standard deviation over the repeats.
+MeanStd compare_decode(Model& first, Model& second, const BenchOptions& options,
+                       const ProgressCallback& progress = {}, const CancelToken& cancel = {});
+
 }  // namespace haq::session

@@ -55,6 +55,22 @@ TEST(Bench, ASingleSequenceHasABandwidthAndItsShareOfTheMachines) {
   EXPECT_NEAR(found.decode_share, found.weight_gb_per_s / found.read_gb_per_s, 1e-9);
 }
 
+TEST(Bench, ComparesDecodeByTurns) {
+  BenchOptions options;
+  options.decode = 20;  // the last turn is shorter
+  options.repeat = 2;
+  const auto model = test::demo_model();
+  int reports = 0;
+  const MeanStd ratio =
+      compare_decode(*model, *test::load_fp32(test::demo_folder()), options,
+                     [&](const Progress& progress) { reports += progress.total == 3 ? 1 : 0; });
+  EXPECT_EQ(reports, 3);
+  EXPECT_GT(ratio.mean, 0);
+  CancelToken cancel;
+  cancel.cancel();
+  EXPECT_THROW(compare_decode(*model, *model, options, {}, cancel), Error);
+}
+
 TEST(Bench, RefusesWhatDoesNotFitTheContext) {
   BenchOptions options;
   options.prefill = {1000};
