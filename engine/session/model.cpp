@@ -104,7 +104,7 @@ SamplingOptions Model::chat_sampling() const {
   SamplingOptions options;
   options.temperature = file.temperature.value_or(0.7F);
   options.top_p = file.top_p.value_or(0.95F);
-  options.top_k = file.top_k.value_or(0);
+  options.top_k = file.top_k.value_or(50);  // as transformers where the file is silent
   options.min_p = file.min_p.value_or(0.0F);
   options.repetition_penalty = file.repetition_penalty.value_or(1.0F);
   if (file.do_sample.has_value() && !*file.do_sample) options.temperature = 0;

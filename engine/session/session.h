@@ -49,7 +49,7 @@ class Model {
   int threads() const { return threads_; }              ///< worker threads, the caller included
   std::int64_t max_context() const { return checkpoint_->config().max_positions; }
   /// For chat and the window: generation_config.json over the program's defaults (temperature 0.7,
-  /// top-p 0.95, the rest off). `do_sample: false` means greedy.
+  /// top-k 50, top-p 0.95, the rest off). `do_sample: false` means greedy.
   SamplingOptions chat_sampling() const;
   /// Ids that end an answer (config and generation_config).
   const std::vector<std::int64_t>& eos_ids() const { return eos_ids_; }

@@ -109,6 +109,7 @@ TEST(Model, ChatSamplingComesFromTheFolder) {
   const SamplingOptions options = demo_model()->chat_sampling();
   EXPECT_FLOAT_EQ(options.temperature, 0.7F);
   EXPECT_FLOAT_EQ(options.top_p, 0.95F);
+  EXPECT_EQ(options.top_k, 50);  // not in the file
   EXPECT_THAT(demo_model()->eos_ids(), testing::UnorderedElementsAre(2, 0));
 }
 
