@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/quantize_record.h"
 
-#include <chrono>
-
 #include "app/cli/console.h"
 #include "engine/base/clock.h"
 #include "engine/profile/chats/chat_store.h"

@@ -42,7 +42,7 @@ device::SlotLayout slot_layout_of(const nn::Decoder& decoder) {
   fail(ErrorCode::kInvalidArgument, "the model has no routed experts");
 }
 
-int staging_slots(const ExpertShape&) {
+int staging_slots() {
   return DeviceLane::kStagingSlots;
 }
 

@@ -81,6 +81,6 @@ ExpertShape shape_of(const nn::Decoder& decoder);
 /// The form of the decoder's experts in a device's slots. kInvalidArgument for a dense model.
 device::SlotLayout slot_layout_of(const nn::Decoder& decoder);
 /// Slots that make() needs besides the capacity, for experts that pass through.
-int staging_slots(const ExpertShape& shape);
+int staging_slots();
 
 }  // namespace haq::experts

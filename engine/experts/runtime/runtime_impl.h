@@ -47,7 +47,6 @@ class RuntimeImpl final : public ExpertRuntime {
   void begin_batch(const nn::RoutedStep& step);
   void look_up(const Step& step, std::vector<std::uint8_t>& resident) const;
   void let_policy_decide(const Step& step, Running& running);
-  void order_uploads(const Step& step);
   void compute(const nn::RoutedStep& step, device::ConstRows x, device::Rows slots,
                Running& running);
   double device_us_of(const DeviceLane::Times& times) const;

@@ -2,12 +2,9 @@
 #include "engine/profile/chats/chat_types.h"
 
 #include <algorithm>
-#include <chrono>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "engine/base/error.h"
-#include "engine/base/json.h"
 
 namespace haq::profile {
 

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/session/experts/expert_costs.h"
 
-#include <chrono>
-
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/machine.h"
 
 namespace haq::session {
-
-namespace {}  // namespace
 
 RunStore open_run_store(const std::filesystem::path& database, std::vector<std::string>& notices) {
   using Access = profile::Database::Access;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/session/experts/experts.h"
 
-#include <algorithm>
-#include <chrono>
-
 #include "engine/base/clock.h"
 #include "engine/session/experts/expert_costs.h"
 #include "engine/session/experts/expert_report.h"
@@ -135,7 +132,7 @@ class Attachment final : public ExpertSession {
     memory.device_bytes = figures.memory_bytes;
     memory.host_bytes = available_memory();
     memory.slot_bytes = layout.bytes();
-    memory.staging = experts::staging_slots(shape_);
+    memory.staging = experts::staging_slots();
     run_.options.capacity = resident_experts(budget, shape_, memory, notices);
     if (plan) policy.plan = pinned_experts(*plan, shape_, run_.options.capacity, notices);
 

@@ -200,7 +200,7 @@ TEST(ExpertRuntime, StreamsMoreExpertsThanThereAreStagingSlots) {
                          runtime_options(model.shape(), "none", 0, MissMode::kUpload));
   EXPECT_TRUE(same_bits(model.run(512, 0), expected));
   const RuntimeStats stats = runtime->stats();
-  EXPECT_GT(stats.streamed, 2 * experts::staging_slots(model.shape()));
+  EXPECT_GT(stats.streamed, 2 * experts::staging_slots());
   EXPECT_EQ(stats.streamed, stats.accesses);
   EXPECT_EQ(stats.cpu_tokens, 0);
   EXPECT_EQ(stats.uploads, 0);
@@ -263,7 +263,7 @@ TEST(ExpertRuntime, AFailingDeviceIsAnErrorThatNamesTheLayer) {
   const RuntimeOptions options = runtime_options(model.shape(), "lru", 4, MissMode::kUpload);
   // Room for the slots and for the rows of some tokens, not for those of the whole prompt.
   const std::size_t slot = experts::slot_layout_of(model.decoder()).bytes();
-  const std::size_t slots = 4 + static_cast<std::size_t>(experts::staging_slots(model.shape()));
+  const std::size_t slots = 4 + static_cast<std::size_t>(experts::staging_slots());
   const auto device = quick_device(slots * slot + 4096);
   const Attached runtime(model.decoder(), device, options);
   try {
