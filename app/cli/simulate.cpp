@@ -40,9 +40,9 @@ constexpr Option kOptions[] = {
     {"--policy", Kind::kText, "P[,P...]", "all",
      "none, frequency, frequency-layer, two-stage, static, lru, lru-layer, ema, path, plan+lru, "
      "plan+ema, plan+path, auto, belady-admit, or all; uniform, lru and belady are always shown"},
-    {"--path-goal", Kind::kText, "GOAL", "time",
-     "path: hits (the best hit rate with fewer uploads than lru) or time (the shortest modelled "
-     "time)"},
+    {"--path-goal", Kind::kChoice, "GOAL", "time",
+     "path: hits is the best hit rate with fewer uploads than lru, time the shortest modelled time",
+     "hits|time"},
     {"--link", Kind::kNumber, "GB/S", "25", "speed of the link to the device", "", 1e-3, 1e6},
     {"--mem", Kind::kNumber, "GB/S", "60", "speed of the host's memory", "", 1e-3, 1e6},
     {"--expert-bytes", Kind::kNumber, "N", "0", "bytes of an expert; needed for times and bytes",
@@ -173,12 +173,6 @@ profile::ReplayOptions replay_options(const Arguments& arguments) {
   return options;
 }
 
-experts::PathGoal path_goal(const std::string& word) {
-  if (word == "hits") return experts::PathGoal::kHits;
-  if (word == "time") return experts::PathGoal::kTime;
-  throw UsageError(fmt::format("--path-goal is '{}'", word), "use hits or time");
-}
-
 /// The costs that the policies decide by. Without the bytes of an expert only the proportions are
 /// known, and they are all that a decision needs.
 experts::CostTable costs(const profile::ReplayMachine& machine) {
@@ -216,7 +210,7 @@ int run(const Arguments& arguments) {
   sweep.uses = profile::count_uses(trace, 0, trained > 0 ? trained : trace.tokens());
   sweep.policy.decay = arguments.number("--decay");
   sweep.policy.margin = arguments.number("--margin");
-  sweep.policy.path_goal = path_goal(arguments.text("--path-goal"));
+  sweep.policy.path_goal = experts::parse_path_goal(arguments.text("--path-goal")).value();
   sweep.policy.costs = costs(sweep.options.machine);
   sweep.policy.uploads_per_step = static_cast<int>(arguments.integer("--uploads-per-step"));
 

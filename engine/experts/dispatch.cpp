@@ -140,11 +140,11 @@ const char* to_string(MissMode mode) {
   return "auto";
 }
 
-MissMode parse_miss_mode(const std::string& word) {
+std::optional<MissMode> parse_miss_mode(const std::string& word) {
   for (const MissMode mode : {MissMode::kCpu, MissMode::kUpload, MissMode::kAuto}) {
     if (word == to_string(mode)) return mode;
   }
-  fail(ErrorCode::kInvalidArgument, "miss mode \"{}\": expected cpu, upload or auto", word);
+  return std::nullopt;
 }
 
 void dispatch(const Step& step, std::span<const std::uint8_t> resident,

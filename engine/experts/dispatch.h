@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,7 +15,8 @@ namespace haq::experts {
 /// Where an expert that is not resident is computed (--miss). Admission is the policy's alone.
 enum class MissMode { kCpu, kUpload, kAuto };
 const char* to_string(MissMode mode);
-MissMode parse_miss_mode(const std::string& word);  ///< cpu, upload, auto; kInvalidArgument
+/// cpu, upload or auto; another word: nullopt.
+std::optional<MissMode> parse_miss_mode(const std::string& word);
 
 enum class Lane : std::uint8_t {
   kCpu,

@@ -85,6 +85,8 @@ TEST(Commands, SimulateReplaysARecordedPath) {
   expect_failure(run_haq({"simulate", "--trace", trace, "--capacity", "99", "--quiet"}), 2);
   expect_failure(
       run_haq({"simulate", "--trace", trace, "--capacity", "2", "--policy", "x", "--quiet"}), 2);
+  expect_failure(
+      run_haq({"simulate", "--trace", trace, "--capacity", "2", "--path-goal", "x", "--quiet"}), 2);
 }
 
 TEST(Commands, InfoOfTheDemoModel) {

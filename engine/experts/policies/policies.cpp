@@ -177,6 +177,17 @@ void check_options(const ExpertShape& shape, int capacity, const PolicyOptions& 
 
 }  // namespace
 
+const char* to_string(PathGoal goal) {
+  return goal == PathGoal::kHits ? "hits" : "time";
+}
+
+std::optional<PathGoal> parse_path_goal(const std::string& word) {
+  for (const PathGoal goal : {PathGoal::kHits, PathGoal::kTime}) {
+    if (word == to_string(goal)) return goal;
+  }
+  return std::nullopt;
+}
+
 std::unique_ptr<Policy> make_policy(const std::string& name, const ExpertShape& shape, int capacity,
                                     const PolicyOptions& options) {
   check_options(shape, capacity, options);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,9 @@ class Policy {
 struct Trace;
 
 enum class PathGoal { kHits, kTime };
+const char* to_string(PathGoal goal);
+/// hits or time; another word: nullopt.
+std::optional<PathGoal> parse_path_goal(const std::string& word);
 
 /// What the policies can be told. Values as in CLI.md's option names.
 struct PolicyOptions {

@@ -35,13 +35,13 @@ void check_words(const ExpertOptions& options) {
     refuse(fmt::format("--policy is '{}'", options.policy),
            fmt::format("use one of {}", fmt::join(policies, ", ")));
   }
-  if (options.miss != "auto" && options.miss != "cpu" && options.miss != "upload") {
+  if (!experts::parse_miss_mode(options.miss)) {
     refuse(fmt::format("--miss is '{}'", options.miss), "use cpu, upload or auto");
   }
   if (options.slot_type != "int8" && options.slot_type != "16bit") {
     refuse(fmt::format("--slot-type is '{}'", options.slot_type), "use int8 or 16bit");
   }
-  if (options.path_goal != "time" && options.path_goal != "hits") {
+  if (!experts::parse_path_goal(options.path_goal)) {
     refuse(fmt::format("--path-goal is '{}'", options.path_goal), "use time or hits");
   }
   if (!options.vram.empty()) budget_asked(options.vram);

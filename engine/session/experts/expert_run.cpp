@@ -78,7 +78,7 @@ Json to_json(const ExpertRun& run) {
                {"policy", run.options.policy},
                {"capacity", run.options.capacity},
                {"miss", experts::to_string(run.options.miss)},
-               {"path_goal", policy.path_goal == experts::PathGoal::kHits ? "hits" : "time"},
+               {"path_goal", experts::to_string(policy.path_goal)},
                {"decay", policy.decay},
                {"margin", policy.margin},
                {"uploads_per_step", policy.uploads_per_step},
@@ -100,19 +100,21 @@ ExpertRun expert_run_from_json(const Json& json, const experts::ExpertShape& sha
   experts::RuntimeOptions& options = run.options;
   options.policy = fields.text("policy");
   options.capacity = fields.integer("capacity", 0, shape.total());
-  try {
-    options.miss = experts::parse_miss_mode(fields.text("miss"));
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInvalidArgument) throw;
-    fail(ErrorCode::kCorrupt, "{}: miss: {}", what, error.what());
+  const std::string miss_word = fields.text("miss");
+  const auto miss = experts::parse_miss_mode(miss_word);
+  if (!miss) {
+    fail(ErrorCode::kCorrupt, "{}: miss: miss mode \"{}\": expected cpu, upload or auto", what,
+         miss_word);
   }
+  options.miss = *miss;
   experts::PolicyOptions& policy = options.policy_options;
-  const std::string goal = fields.text("path_goal");
-  if (goal != "hits" && goal != "time") {
+  const std::string goal_word = fields.text("path_goal");
+  const auto goal = experts::parse_path_goal(goal_word);
+  if (!goal) {
     fail(ErrorCode::kCorrupt, "{}: path_goal is {}, expected hits or time", what,
-         goal.substr(0, 60));
+         goal_word.substr(0, 60));
   }
-  policy.path_goal = goal == "hits" ? experts::PathGoal::kHits : experts::PathGoal::kTime;
+  policy.path_goal = *goal;
   policy.decay = fields.number("decay", 0, 1);
   policy.margin = fields.number("margin", 0, 1e9);
   policy.uploads_per_step = fields.integer("uploads_per_step", 0, shape.total());

@@ -13,15 +13,15 @@ namespace {
 /// Attaches step by step; what one step found serves the later ones.
 class Attachment final : public ExpertSession {
  public:
+  /// The options have been checked.
   Attachment(std::shared_ptr<Model> model, const ExpertOptions& options,
              std::vector<std::string>& notices, const ProgressCallback& progress,
              const CancelToken& cancel)
       : model_(std::move(model)), options_(options), shape_(experts::shape_of(decoder())) {
     const bool emulated = place_of(options_) == ExpertPlace::kEmulated;
     run_.options.policy = policy_of(options_);
-    run_.options.miss = experts::parse_miss_mode(options_.miss);
-    run_.options.policy_options.path_goal =
-        options_.path_goal == "hits" ? experts::PathGoal::kHits : experts::PathGoal::kTime;
+    run_.options.miss = experts::parse_miss_mode(options_.miss).value();
+    run_.options.policy_options.path_goal = experts::parse_path_goal(options_.path_goal).value();
     run_.threads = model_->threads();
     run_.prefill_chunk = model_->prefill_chunk();
     RunStore store;

@@ -173,6 +173,13 @@ TEST(Policies, BadOptionsAreNamed) {
   EXPECT_THAT(message("fifo", {}), testing::HasSubstr("lru-layer"));
 }
 
+TEST(PathGoals, AreReadAndWritten) {
+  for (const char* word : {"hits", "time"}) {
+    EXPECT_STREQ(to_string(parse_path_goal(word).value()), word);
+  }
+  EXPECT_FALSE(parse_path_goal("speed"));
+}
+
 TEST(MostUsed, TiesGoToTheLowerIndex) {
   const ExpertShape shape{2, 3, 1};
   const std::vector<std::int64_t> uses = {5, 9, 5, 1, 1, 7};
