@@ -8,6 +8,7 @@
 #include "engine/experts/budget.h"
 #include "engine/experts/placement/judged_plan.h"
 #include "engine/experts/placement/trace_edit.h"
+#include "engine/model/fingerprint.h"
 #include "engine/session/experts/expert_footprint.h"
 #include "engine/session/session.h"
 
@@ -68,10 +69,8 @@ Target model_target(const Arguments& arguments) {
   target.expert_bytes = static_cast<double>(
       checkpoint->config().quantized ? footprint.int8_bytes : footprint.bits16_bytes);
   ProgressDisplay progress(arguments.flag("--quiet"));
-  if (!checkpoint->config().quantized) {
-    checkpoint->fingerprint(progress.callback(), interrupt_token());
-  }
-  target.fingerprint = checkpoint->base_fingerprint();
+  target.fingerprint =
+      model::base_fingerprint_of(*checkpoint, progress.callback(), interrupt_token());
   return target;
 }
 

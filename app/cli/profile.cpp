@@ -7,6 +7,7 @@
 #include "app/cli/console.h"
 #include "app/cli/expert_options.h"
 #include "app/cli/model_options.h"
+#include "engine/model/fingerprint.h"
 #include "engine/profile/recordings/recording_append.h"
 #include "engine/profile/store/stored_values.h"
 
@@ -92,9 +93,7 @@ void check_continues(const profile::Recording& old, session::Model& model) {
                       old.shape.layers, old.shape.experts, old.shape.top_k, checkpoint.name(),
                       shape.layers, shape.experts, shape.top_k);
   } else if (!old.fingerprint.empty()) {
-    const std::string known =
-        checkpoint.config().quantized ? checkpoint.base_fingerprint() : checkpoint.fingerprint();
-    if (known != old.fingerprint) {
+    if (model::base_fingerprint_of(checkpoint) != old.fingerprint) {
       why = fmt::format("it is of {}, not of {}", old.model.empty() ? "another model" : old.model,
                         checkpoint.name());
     }

@@ -152,6 +152,12 @@ std::string hash_model(const ModelConfig& config, const TensorSet& tensors,
   return hash.hex();
 }
 
+std::string base_fingerprint_of(const Checkpoint& checkpoint, const ProgressCallback& progress,
+                                const CancelToken& cancel) {
+  return checkpoint.config().quantized ? checkpoint.base_fingerprint()
+                                       : checkpoint.fingerprint(progress, cancel);
+}
+
 std::string stamp_of(const std::vector<fs::path>& files) {
   std::string stamp = "1";  // version of the fingerprint's recipe
   for (const auto& file : files) {

@@ -11,6 +11,8 @@
 
 namespace haq::model {
 
+class Checkpoint;
+
 /// Every field of a configuration that decides what is computed, in one fixed textual form,
 /// whichever spelling config.json used. Names, token ids and display fields are left out.
 std::string canonical_config(const ModelConfig& config);
@@ -19,6 +21,11 @@ std::string canonical_config(const ModelConfig& config);
 /// bytes); independent of sharding. Reads every byte. Throws kCancelled.
 std::string hash_model(const ModelConfig& config, const TensorSet& tensors,
                        const ProgressCallback& progress, const CancelToken& cancel);
+
+/// Which model recordings and plans belong to: Checkpoint::base_fingerprint(), but with a progress
+/// where a 16-bit folder is read in full the first time. Throws kCancelled.
+std::string base_fingerprint_of(const Checkpoint& checkpoint, const ProgressCallback& progress = {},
+                                const CancelToken& cancel = {});
 
 /// Remembers fingerprints between runs: one small JSON file, path -> (stamp, fingerprint). It is
 /// only a cache: a file that cannot be read or written, or holds nonsense, is as good as an empty

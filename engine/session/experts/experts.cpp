@@ -2,6 +2,7 @@
 #include "engine/session/experts/experts.h"
 
 #include "engine/base/clock.h"
+#include "engine/model/fingerprint.h"
 #include "engine/session/experts/expert_costs.h"
 #include "engine/session/experts/expert_report.h"
 #include "engine/session/experts/expert_setup.h"
@@ -88,10 +89,7 @@ class Attachment final : public ExpertSession {
   }
 
   std::string fingerprint(const ProgressCallback& progress, const CancelToken& cancel) {
-    const model::Checkpoint& checkpoint = model_->checkpoint();
-    // A 16-bit folder is read in full the first time; that can be long and is worth a bar.
-    return checkpoint.config().quantized ? checkpoint.base_fingerprint()
-                                         : checkpoint.fingerprint(progress, cancel);
+    return model::base_fingerprint_of(model_->checkpoint(), progress, cancel);
   }
 
   /// A name that is taken is told before anything long is done.

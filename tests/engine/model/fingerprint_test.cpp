@@ -111,6 +111,10 @@ TEST_F(Fingerprint, QuantizedFolderNamesItsSource) {
   EXPECT_EQ(Checkpoint::open(dir.path() / "int8")->base_fingerprint(), source);
   const std::string foreign = of("foreign", config, int8);
   EXPECT_EQ(Checkpoint::open(dir.path() / "foreign")->base_fingerprint(), foreign);
+  for (const char* folder : {"source", "int8", "foreign"}) {
+    const auto model = Checkpoint::open(dir.path() / folder);
+    EXPECT_EQ(base_fingerprint_of(*model), model->base_fingerprint()) << folder;
+  }
 }
 
 }  // namespace
