@@ -56,12 +56,10 @@ std::optional<profile::Recording> existing(const std::filesystem::path& database
                                            const std::string& name) {
   try {
     profile::StoreFile store = profile::StoreFile::open_to_read(database);
-    for (profile::Recording& recording : profile::Recordings(store.database).list()) {
-      if (recording.name == name) return std::move(recording);
-    }
+    return profile::Recordings(store.database).find(name);
   } catch (const Error&) {
+    return std::nullopt;
   }
-  return std::nullopt;
 }
 
 /// The name to record under: with --append, for a name that is taken, one of its own until the end.

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/profile/recordings/recording_append.h"
 
-#include <algorithm>
 #include <array>
-#include <vector>
 
 #include "engine/base/error.h"
 
 namespace haq::profile {
 
 std::string continuation_name(Recordings& recordings, const std::string& name) {
-  const std::vector<Recording> all = recordings.list();
   for (int number = 2;; ++number) {
     std::string candidate = fmt::format("{} ({})", name, number);
-    const bool taken = std::any_of(all.begin(), all.end(), [&](const Recording& recording) {
-      return recording.name == candidate;
-    });
-    if (!taken) return candidate;
+    if (!recordings.find(candidate)) return candidate;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "engine/base/clock.h"
 #include "engine/profile/store/stored_values.h"
@@ -85,13 +86,10 @@ Recording read_recording(const Database& database, const Statement& row) {
   return recording;
 }
 
-Recording one(Database& database, Statement& rows, const std::string& what) {
-  if (!rows.step()) {
-    throw Error(ErrorCode::kNotFound,
-                fmt::format("{}: there is no recording {}", database.path().string(), what),
-                "'haq recordings' lists those that are there");
-  }
-  return read_recording(database, rows);
+[[noreturn]] void not_found(const Database& database, const std::string& what) {
+  throw Error(ErrorCode::kNotFound,
+              fmt::format("{}: there is no recording {}", database.path().string(), what),
+              "'haq recordings' lists those that are there");
 }
 
 void check_fields(const Recording& recording, const std::string& state) {
@@ -133,16 +131,22 @@ std::int64_t model_row(Database& database, const Recording& recording) {
 
 }  // namespace
 
-Recording recording_by_name(Database& database, const std::string& name) {
+std::optional<Recording> find_recording(Database& database, const std::string& name) {
   Statement rows = database.prepare(fmt::format("{} WHERE r.name = ?", kSelect));
-  rows.bind(1, name);
-  return one(database, rows, fmt::format("\"{}\"", name));
+  if (!rows.bind(1, name).step()) return std::nullopt;
+  return read_recording(database, rows);
+}
+
+Recording recording_by_name(Database& database, const std::string& name) {
+  std::optional<Recording> found = find_recording(database, name);
+  if (!found) not_found(database, fmt::format("\"{}\"", name));
+  return std::move(*found);
 }
 
 Recording recording_by_id(Database& database, std::int64_t id) {
   Statement rows = database.prepare(fmt::format("{} WHERE r.id = ?", kSelect));
-  rows.bind(1, id);
-  return one(database, rows, std::to_string(id));
+  if (!rows.bind(1, id).step()) not_found(database, std::to_string(id));
+  return read_recording(database, rows);
 }
 
 std::vector<Recording> all_recordings(Database& database) {

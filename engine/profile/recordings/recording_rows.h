@@ -17,8 +17,10 @@ enum class Home { kStore, kFile };
 
 inline constexpr int kTokenKeyBits = 40;  ///< key of a token: recording << 40 | number
 
-/// Throw kNotFound, or kCorrupt naming recording and field when a row makes no sense.
+/// Throw kNotFound (not find_recording()), or kCorrupt naming recording and field when a row makes
+/// no sense.
 Recording recording_by_name(Database& database, const std::string& name);
+std::optional<Recording> find_recording(Database& database, const std::string& name);
 Recording recording_by_id(Database& database, std::int64_t id);
 std::vector<Recording> all_recordings(Database& database);  ///< newest first
 /// The one recording of a stand-alone file.

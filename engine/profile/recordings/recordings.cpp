@@ -72,6 +72,10 @@ Recording Recordings::get(const std::string& name) {
   return recording_by_name(database_, name);
 }
 
+std::optional<Recording> Recordings::find(const std::string& name) {
+  return find_recording(database_, name);
+}
+
 std::int64_t Recordings::begin(const Recording& recording) {
   Transaction transaction(database_);
   const std::int64_t id = insert_recording(database_, recording, "recording");

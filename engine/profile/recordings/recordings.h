@@ -47,6 +47,7 @@ class Recordings {
   explicit Recordings(Database& database) : database_(database) {}
   std::vector<Recording> list();  ///< newest first
   Recording get(const std::string& name);
+  std::optional<Recording> find(const std::string& name);  ///< nullopt for an unknown name
   /// Begins a recording in state "recording"; `tokens`, `decode_tokens`, `prompts` start at 0.
   std::int64_t begin(const Recording& recording);
   /// Adds tokens behind those that are there, in one transaction, and brings the counters

@@ -100,8 +100,7 @@ class Attachment final : public ExpertSession {
       throw Error(ErrorCode::kConflict, fmt::format("no recording can be made: {}", store.problem),
                   "close the program that uses the database, or name another one with --db");
     }
-    for (const profile::Recording& other : profile::Recordings(store.file->database).list()) {
-      if (other.name != options_.record) continue;
+    if (profile::Recordings(store.file->database).find(options_.record)) {
       throw Error(ErrorCode::kConflict,
                   fmt::format("there is a recording named \"{}\" already", options_.record),
                   "choose another name, or delete it with 'haq recordings delete'");

@@ -215,6 +215,8 @@ TEST_F(RecordingsTest, RenamesUnlessTheNameIsTaken) {
   recordings_.rename("a", "c");
   EXPECT_EQ(recordings_.get("c").id, 1);
   EXPECT_EQ(code_of([&] { recordings_.get("a"); }), ErrorCode::kNotFound);
+  EXPECT_FALSE(recordings_.find("a"));
+  EXPECT_EQ(recordings_.find("c").value().id, 1);
 }
 
 TEST_F(RecordingsTest, CountsHaveNoPaths) {
