@@ -5,6 +5,7 @@
 #include "app/cli/console.h"
 #include "app/cli/store.h"
 #include "app/cli/traces.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/profile/chats/chat_export.h"
@@ -56,7 +57,7 @@ int list(const Arguments& arguments) {
   std::string text;
   for (const Json& row : rows) {
     text += fmt::format("{:>6}  {}  {}\n", row["id"].get<std::int64_t>(),
-                        time_text(row["updated_ms"].get<std::int64_t>()),
+                        local_text(row["updated_ms"].get<std::int64_t>()),
                         row["title"].get<std::string>());
   }
   print(text.empty() ? "no conversations\n" : text);

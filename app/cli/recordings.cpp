@@ -5,6 +5,7 @@
 #include "app/cli/console.h"
 #include "app/cli/store.h"
 #include "app/cli/traces.h"
+#include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/profile/recordings/recording_export.h"
 #include "engine/profile/recordings/recording_import.h"
@@ -49,7 +50,7 @@ Json recording_json(const Recording& recording) {
 
 std::string line(const Recording& recording) {
   return fmt::format("{}  {}  {} tokens ({} of decode, {} prompts)  {} x {} top-{}  {}  {}\n",
-                     time_text(recording.created_ms), recording.state, recording.tokens,
+                     local_text(recording.created_ms), recording.state, recording.tokens,
                      recording.decode_tokens, recording.prompts, recording.shape.layers,
                      recording.shape.experts, recording.shape.top_k, recording.name,
                      recording.model.empty() ? recording.source : recording.model);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/store.h"
 
-#include <ctime>
-
 #include "app/cli/console.h"
 #include "app/cli/traces.h"
 #include "engine/base/error.h"
@@ -25,15 +23,6 @@ profile::StoreFile open_store(const Arguments& arguments) {
       profile::StoreFile::open(database_path(arguments), profile::Database::Access::kReadWrite);
   for (const std::string& notice : store.notices) note(arguments, notice);
   return store;
-}
-
-std::string time_text(std::int64_t milliseconds) {
-  const std::time_t seconds = milliseconds / 1000;
-  struct tm local = {};
-  localtime_r(&seconds, &local);
-  char buffer[32];
-  const std::size_t size = std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M", &local);
-  return {buffer, size};
 }
 
 }  // namespace haq::cli

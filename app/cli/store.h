@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "app/cli/options.h"
 #include "engine/profile/store/store_file.h"
 
@@ -18,8 +15,5 @@ bool have_database(const Arguments& arguments);
 profile::StoreFile open_store_to_read(const Arguments& arguments);
 /// For writing, as the only writer; what opening remarks goes to stderr.
 profile::StoreFile open_store(const Arguments& arguments);
-
-/// "2026-03-01 12:30", local time.
-std::string time_text(std::int64_t milliseconds);
 
 }  // namespace haq::cli

@@ -7,10 +7,12 @@
 namespace haq {
 namespace {
 
-std::string formatted(std::int64_t ms, const char* format) {
+/// `to_parts` is ::gmtime_r or ::localtime_r.
+std::string formatted(std::int64_t ms, const char* format,
+                      std::tm* (*to_parts)(const std::time_t*, std::tm*)) {
   const auto seconds = static_cast<std::time_t>(ms / 1000);
   std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
+  to_parts(&seconds, &parts);
   char text[40];
   return {text, std::strftime(text, sizeof text, format, &parts)};
 }
@@ -23,10 +25,13 @@ std::int64_t now_ms() {
 }
 
 std::string utc_text(std::int64_t ms) {
-  return formatted(ms, "%Y-%m-%dT%H:%M:%SZ");
+  return formatted(ms, "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r);
 }
 std::string utc_file_text(std::int64_t ms) {
-  return formatted(ms, "%Y%m%d-%H%M%S");
+  return formatted(ms, "%Y%m%d-%H%M%S", ::gmtime_r);
+}
+std::string local_text(std::int64_t ms) {
+  return formatted(ms, "%Y-%m-%d %H:%M", ::localtime_r);
 }
 
 }  // namespace haq

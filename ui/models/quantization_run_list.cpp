@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/models/quantization_run_list.h"
 
-#include <QDateTime>
 #include <QFileInfo>
 #include <QJsonDocument>
-#include <QLocale>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -205,8 +203,7 @@ QVariant QuantizationRunList::data(const QModelIndex& index, int role) const {
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
     case kDate:
-      return QLocale::c().toString(QDateTime::fromMSecsSinceEpoch(found->started_ms),
-                                   QStringLiteral("yyyy-MM-dd HH:mm"));
+      return QString::fromStdString(local_text(found->started_ms));
     case kModel:
       return orderOf(*found).sourceName;
     case kMethod: {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/clock.h"
@@ -16,15 +15,6 @@ namespace haq::profile {
 namespace {
 
 using nlohmann::ordered_json;
-
-std::string local_text(std::int64_t ms) {
-  const auto seconds = static_cast<std::time_t>(ms / 1000);
-  std::tm parts{};
-  ::localtime_r(&seconds, &parts);
-  char text[40];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &parts);
-  return text;
-}
 
 /// Stored JSON is untrusted: whatever does not parse counts as an empty object.
 ordered_json object_of(const std::string& text) {
