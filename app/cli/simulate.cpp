@@ -130,8 +130,9 @@ struct Sweep {
   profile::ReplayOptions options;
   experts::PolicyOptions policy;
   std::vector<std::int64_t> uses;  ///< by expert, in the training part (none: in the whole trace)
-  std::vector<experts::ExpertIndex> plan;                    ///< of --plan, most valuable first
-  std::unique_ptr<const experts::TwoStagePlacer> two_stage;  ///< trained likewise
+  std::vector<experts::ExpertIndex> plan;  ///< of --plan, most valuable first
+  experts::Trace training;  ///< the training part where two_stage learns from less than the whole
+  std::unique_ptr<const experts::TwoStagePlacer> two_stage;  ///< refers to it or to the trace
 
   profile::ReplayResult run(const std::string& name, int capacity,
                             const CancelToken& cancel) const {
@@ -200,7 +201,7 @@ int run(const Arguments& arguments) {
   }
   const std::vector<int> sizes = capacities(arguments, trace.shape, plan);
   const profile::Steps steps(trace);
-  Sweep sweep{trace, steps, replay_options(arguments), {}, {}, {}, {}};
+  Sweep sweep{trace, steps, replay_options(arguments), {}, {}, {}, {}, {}};
   if (plan) sweep.plan = experts::pinned_indices(*plan, plan->budget_experts);
   if (sweep.options.held_out_from >= trace.tokens()) {
     throw UsageError(fmt::format("--held-out-from is {}", sweep.options.held_out_from),
@@ -218,10 +219,9 @@ int run(const Arguments& arguments) {
   ThreadPool pool(static_cast<int>(arguments.integer("--threads")));
   ProgressDisplay progress(arguments.flag("--quiet"));
   const ProgressCallback show = progress.callback();
-  const experts::Trace training =
-      trained > 0 ? experts::split_trace(trace, trained).first : experts::Trace();
   if (std::find(policies.begin(), policies.end(), "two-stage") != policies.end()) {
-    const experts::Trace* const learned = trained > 0 ? &training : &trace;
+    if (trained > 0) sweep.training = experts::split_trace(trace, trained).first;
+    const experts::Trace* const learned = trained > 0 ? &sweep.training : &trace;
     experts::PlacementOptions placement;
     placement.budget = *std::max_element(sizes.begin(), sizes.end());
     sweep.two_stage = std::make_unique<experts::TwoStagePlacer>(
