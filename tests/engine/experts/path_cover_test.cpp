@@ -7,23 +7,14 @@
 #include <cmath>
 
 #include "tests/engine/experts/random_paths.h"
+#include "tests/support/traces.h"
 
 namespace haq::experts {
 namespace {
 
+using test::trace_of;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-/// A trace of single-token batches, one prompt; ids [token][layer][rank].
-Trace trace_of(const ExpertShape& shape, std::vector<std::uint16_t> ids) {
-  Trace trace;
-  trace.shape = shape;
-  trace.ids = std::move(ids);
-  for (std::int64_t token = 0; token < trace.tokens(); ++token) {
-    trace.batches.push_back({token, 1, 0, true});
-  }
-  return trace;
-}
 
 PathPart whole(const Trace& trace) {
   return {&trace, {{0, trace.batches.size()}}, trace.tokens()};

@@ -7,12 +7,14 @@
 #include <fstream>
 
 #include "engine/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::experts {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using test::error_of;
 using testing::HasSubstr;
 
 Plan example() {
@@ -26,17 +28,6 @@ Plan example() {
   plan.pinned = {{1, 3, 1}, {0, 0, 1}, {0, 2, 2}};
   plan.scores = {{"coverage", 0.5}};
   return plan;
-}
-
-template <typename Call>
-Error error_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::kInternal, ""};
 }
 
 TEST(Plan, HasTheKeysOfTheContract) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tests/engine/model/builder.h"
 
-#include <gmock/gmock.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -124,17 +122,6 @@ Tensors quantized(const Tensors& tensors) {
     result[name + "_scale"] = {"F32", {tensor.shape[0], 1}, f32_bytes(scales)};
   }
   return result;
-}
-
-void expect_error(ErrorCode code, const std::vector<std::string>& parts,
-                  const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "accepted; expected an error about " << (parts.empty() ? "" : parts.front());
-  } catch (const Error& error) {
-    EXPECT_STREQ(haq::to_string(error.code()), haq::to_string(code)) << error.what();
-    for (const auto& part : parts) EXPECT_THAT(error.what(), testing::HasSubstr(part));
-  }
 }
 
 }  // namespace haq::model::test_data

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -46,9 +45,5 @@ std::string f32_bytes(const std::vector<float>& values);
 nlohmann::json w8a8_config();
 /// Turns every attention and expert projection into int8 with one scale per row (plain rounding).
 Tensors quantized(const Tensors& tensors);
-
-/// Runs `action`, expects an Error of that code whose message holds every part.
-void expect_error(ErrorCode code, const std::vector<std::string>& parts,
-                  const std::function<void()>& action);
 
 }  // namespace haq::model::test_data

@@ -6,12 +6,13 @@
 #include "engine/model/fingerprint.h"
 #include "engine/model/generation_config.h"
 #include "tests/engine/model/builder.h"
+#include "tests/support/errors.h"
 
 namespace haq::model {
 namespace {
 
 using nlohmann::json;
-using test_data::expect_error;
+using test::expect_error;
 using test_data::golden_config;
 
 ModelConfig parse(const json& config) {

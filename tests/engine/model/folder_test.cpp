@@ -9,12 +9,13 @@
 
 #include "engine/model/checkpoint.h"
 #include "tests/engine/model/builder.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::model {
 namespace {
 
-using test_data::expect_error;
+using test::expect_error;
 using test_data::golden_config;
 using test_data::golden_tensors;
 using test_data::Tensors;

@@ -6,12 +6,13 @@
 #include <random>
 
 #include "tests/engine/model/builder.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::model {
 namespace {
 
-using test_data::expect_error;
+using test::expect_error;
 using test_data::join;
 
 SafetensorsHeader parse(const std::string& file) {

@@ -6,10 +6,13 @@
 
 #include "engine/base/clock.h"
 #include "engine/profile/chats/store_thread.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
 namespace {
+
+using test::code_of;
 
 class ChatStoreTest : public testing::Test {
  protected:
@@ -30,17 +33,6 @@ class ChatStoreTest : public testing::Test {
   test::TempDir folder_;
   ChatStore store_ = ChatStore::open(folder_.path() / "haq.db");
 };
-
-template <typename Call>
-ErrorCode code_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorCode::kInternal;
-}
 
 TEST_F(ChatStoreTest, KeepsEveryFieldOfAConversation) {
   Conversation fresh;

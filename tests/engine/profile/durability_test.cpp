@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include <functional>
 
 #include "engine/profile/chats/chat_store.h"
+#include "tests/support/killed_child.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
 namespace {
 
-/// What the child does until it is killed: streams numbered words, and after each that has been
-/// stored says so through the pipe.
-[[noreturn]] void stream_until_killed(const std::filesystem::path& path, int report) {
-  try {
-    ChatStore store = ChatStore::open(path);
-    const Id chat = store.add(Conversation{.title = "killed"});
-    const Id answer =
-        store.add(Message{0, chat, 0, Role::kAssistant, "", MessageState::kStreaming, 0, "{}"});
-    for (int word = 0;; ++word) {
-      store.append(answer, fmt::format("{} ", word));
-      if (::write(report, &word, sizeof word) != sizeof word) ::_exit(3);
-    }
-  } catch (const std::exception&) {
-    ::_exit(2);
+/// What the child does until it is killed: streams numbered words, and reports each that has been
+/// stored.
+[[noreturn]] void stream_until_killed(const std::filesystem::path& path,
+                                      const std::function<void(std::int64_t)>& report) {
+  ChatStore store = ChatStore::open(path);
+  const Id chat = store.add(Conversation{.title = "killed"});
+  const Id answer =
+      store.add(Message{0, chat, 0, Role::kAssistant, "", MessageState::kStreaming, 0, "{}"});
+  for (std::int64_t word = 0;; ++word) {
+    store.append(answer, fmt::format("{} ", word));
+    report(word);
   }
 }
 
@@ -32,24 +28,9 @@ TEST(Durability, AKillLosesNothingThatWasReportedStored) {
   for (const int words_before_kill : {1, 40, 700}) {
     const test::TempDir folder;
     const auto path = folder.path() / "haq.db";
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) stream_until_killed(path, ends[1]);
-    ::close(ends[1]);
-    int last = -1;
-    while (last + 1 < words_before_kill) {
-      ASSERT_EQ(::read(ends[0], &last, sizeof last), static_cast<ssize_t>(sizeof last));
-    }
-    ASSERT_EQ(::kill(child, SIGKILL), 0);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFSIGNALED(status));
-    // Reports still in the pipe count too: those words had been stored.
-    int word = 0;
-    while (::read(ends[0], &word, sizeof word) == static_cast<ssize_t>(sizeof word)) last = word;
-    ::close(ends[0]);
+    const std::int64_t last = test::last_report_of_killed(
+        [&](const auto& report) { stream_until_killed(path, report); },
+        [&](std::int64_t word) { return word + 1 >= words_before_kill; });
 
     ChatStore store = ChatStore::open(path);
     EXPECT_TRUE(store.notices().empty());
@@ -59,7 +40,7 @@ TEST(Durability, AKillLosesNothingThatWasReportedStored) {
     ASSERT_EQ(messages.size(), 1U);
     EXPECT_EQ(messages[0].state, MessageState::kInterrupted);
     std::string expected;
-    for (int i = 0; i <= last; ++i) expected += fmt::format("{} ", i);
+    for (std::int64_t i = 0; i <= last; ++i) expected += fmt::format("{} ", i);
     // The kill may have come between storing a word and reporting it.
     EXPECT_TRUE(messages[0].content == expected ||
                 messages[0].content == expected + fmt::format("{} ", last + 1))

@@ -7,28 +7,19 @@
 #include <cmath>
 
 #include "tests/engine/experts/random_paths.h"
+#include "tests/support/traces.h"
 
 namespace haq::profile {
 namespace {
 
 using experts::Trace;
+using test::trace_of;
 using testing::ElementsAre;
 
 PathStats stats_of(const Trace& trace, std::optional<bool> decode = {},
                    const PathStatsOptions& options = {}, int threads = 1) {
   ThreadPool pool(threads);
   return path_stats(trace, decode, options, pool);
-}
-
-/// Single-token decode batches of one prompt.
-Trace trace_of(const experts::ExpertShape& shape, std::vector<std::uint16_t> ids) {
-  Trace trace;
-  trace.shape = shape;
-  trace.ids = std::move(ids);
-  for (std::int64_t token = 0; token < trace.tokens(); ++token) {
-    trace.batches.push_back({token, 1, 0, true});
-  }
-  return trace;
 }
 
 TEST(PathStats, MeasuresLoad) {

@@ -6,11 +6,14 @@
 
 #include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
 namespace {
 
+using test::code_of;
+using test::error_of;
 using testing::HasSubstr;
 
 experts::Plan sample_plan(double coverage) {

@@ -1,32 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/profile/store/quantization_runs.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <limits>
 
 #include "engine/profile/chats/chat_store.h"
 #include "engine/profile/chats/store_thread.h"
 #include "engine/profile/store/schema.h"
 #include "engine/profile/store/store_file.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
 namespace {
 
 namespace fs = std::filesystem;
-
-ErrorCode code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorCode::kInternal;
-}
+using test::code_of;
 
 QuantizationRun sample(std::int64_t started) {
   QuantizationRun run;

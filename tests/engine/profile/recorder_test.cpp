@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/profile/recordings/recorder.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -15,6 +11,8 @@
 
 #include "tests/engine/profile/event_samples.h"
 #include "tests/engine/profile/recording_samples.h"
+#include "tests/support/errors.h"
+#include "tests/support/killed_child.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
@@ -23,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using Access = Database::Access;
 using experts::Event;
+using test::code_of;
 
 constexpr experts::ExpertShape kShape{6, 64, 4};
 
@@ -194,41 +193,24 @@ TEST_F(RecorderTest, ALockedFileEndsTheRecordingAndNotTheModel) {
 }
 
 /// What the child does until it is killed; after each drain it says how much was stored.
-[[noreturn]] void record_until_killed(const fs::path& path, int report) {
-  try {
-    Recorder recorder(open_store(path), sample_recording("killed", kShape));
-    SampleEvents events(kShape, recorder.ring());
-    std::int64_t reported = 0;
-    for (;;) {
-      events.batch(1, 0, true);
-      const std::int64_t stored = recorder.so_far().tokens;
-      if (stored == reported) continue;
-      reported = stored;
-      if (::write(report, &reported, sizeof reported) != sizeof reported) ::_exit(3);
-    }
-  } catch (const std::exception&) {
-    ::_exit(2);
+[[noreturn]] void record_until_killed(const fs::path& path,
+                                      const std::function<void(std::int64_t)>& report) {
+  Recorder recorder(open_store(path), sample_recording("killed", kShape));
+  SampleEvents events(kShape, recorder.ring());
+  std::int64_t reported = 0;
+  for (;;) {
+    events.batch(1, 0, true);
+    const std::int64_t stored = recorder.so_far().tokens;
+    if (stored == reported) continue;
+    reported = stored;
+    report(reported);
   }
 }
 
 TEST_F(RecorderTest, AKillLosesNothingThatWasStored) {
-  int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) record_until_killed(path_, ends[1]);
-  ::close(ends[1]);
-  std::int64_t stored = 0;
-  for (int reports = 0; reports < 4; ++reports) {
-    ASSERT_EQ(::read(ends[0], &stored, sizeof stored), static_cast<ssize_t>(sizeof stored));
-  }
-  ASSERT_EQ(::kill(child, SIGKILL), 0);
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFSIGNALED(status));
-  while (::read(ends[0], &stored, sizeof stored) == static_cast<ssize_t>(sizeof stored)) {
-  }
-  ::close(ends[0]);
+  const std::int64_t stored =
+      test::last_report_of_killed([&](const auto& report) { record_until_killed(path_, report); },
+                                  [reports = 0](std::int64_t) mutable { return ++reports == 4; });
 
   const Recording recording = row("killed");
   EXPECT_EQ(recording.state, "interrupted");

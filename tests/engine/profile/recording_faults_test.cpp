@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include <functional>
 
 #include "engine/profile/chats/chat_store.h"
 #include "engine/profile/recordings/recordings.h"
@@ -12,12 +10,16 @@
 #include "engine/profile/store/schema.h"
 #include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
+#include "tests/support/errors.h"
+#include "tests/support/killed_child.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
 namespace {
 
 namespace fs = std::filesystem;
+using test::code_of;
+using test::error_of;
 using testing::HasSubstr;
 
 constexpr experts::ExpertShape kShape{24, 32, 4};
@@ -43,18 +45,15 @@ void append_numbered(Recordings& recordings, std::int64_t id, std::int64_t first
   recordings.append(id, tokens);
 }
 
-[[noreturn]] void record_until_killed(const fs::path& path, int report) {
-  try {
-    StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
-    Recordings recordings(store.database);
-    const std::int64_t id = recordings.begin(sample_recording("killed", kShape));
-    for (std::int64_t tokens = 0;;) {
-      append_numbered(recordings, id, tokens, 5);
-      tokens += 5;
-      if (::write(report, &tokens, sizeof tokens) != sizeof tokens) ::_exit(3);
-    }
-  } catch (const std::exception&) {
-    ::_exit(2);
+[[noreturn]] void record_until_killed(const fs::path& path,
+                                      const std::function<void(std::int64_t)>& report) {
+  StoreFile store = StoreFile::open(path, Database::Access::kReadWrite);
+  Recordings recordings(store.database);
+  const std::int64_t id = recordings.begin(sample_recording("killed", kShape));
+  for (std::int64_t tokens = 0;;) {
+    append_numbered(recordings, id, tokens, 5);
+    tokens += 5;
+    report(tokens);
   }
 }
 
@@ -62,23 +61,9 @@ TEST(RecordingFaults, AKillLosesNothingThatWasReportedStored) {
   for (const std::int64_t before_kill : {5, 300}) {
     const test::TempDir folder;
     const fs::path path = folder.path() / "haq.db";
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) record_until_killed(path, ends[1]);
-    ::close(ends[1]);
-    std::int64_t stored = 0;
-    while (stored < before_kill) {
-      ASSERT_EQ(::read(ends[0], &stored, sizeof stored), static_cast<ssize_t>(sizeof stored));
-    }
-    ASSERT_EQ(::kill(child, SIGKILL), 0);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFSIGNALED(status));
-    while (::read(ends[0], &stored, sizeof stored) == static_cast<ssize_t>(sizeof stored)) {
-    }
-    ::close(ends[0]);
+    const std::int64_t stored =
+        test::last_report_of_killed([&](const auto& report) { record_until_killed(path, report); },
+                                    [&](std::int64_t tokens) { return tokens >= before_kill; });
 
     {
       // A reader sees it before anybody has opened the file for writing.

@@ -11,6 +11,7 @@
 #include "engine/profile/recordings/recording_export.h"
 #include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
@@ -18,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using experts::ExpertShape;
+using test::code_of;
+using test::error_of;
 using testing::HasSubstr;
 
 template <typename Value>

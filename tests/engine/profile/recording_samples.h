@@ -61,25 +61,4 @@ inline void expect_equal(const experts::Trace& found, const experts::Trace& expe
   }
 }
 
-template <typename Call>
-Error error_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::kInternal, "");
-}
-
-template <typename Call>
-ErrorCode code_of(Call call) {
-  return error_of(call).code();
-}
-
-template <typename Call>
-std::string message_of(Call call) {
-  return error_of(call).what();
-}
-
 }  // namespace haq::profile

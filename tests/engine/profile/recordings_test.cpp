@@ -10,6 +10,7 @@
 #include "engine/profile/store/schema.h"
 #include "engine/profile/store/store_file.h"
 #include "tests/engine/profile/recording_samples.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
@@ -18,6 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 using experts::ExpertShape;
 using experts::Trace;
+using test::code_of;
+using test::error_of;
+using test::message_of;
 using testing::HasSubstr;
 
 constexpr std::uint16_t kNone = Trace::kAbsent;

@@ -9,28 +9,19 @@
 #include "engine/base/file.h"
 #include "engine/profile/chats/chat_store.h"
 #include "engine/profile/store/schema.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::profile {
 namespace {
 
 namespace fs = std::filesystem;
+using test::error_of;
 
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
   return names;
-}
-
-template <typename Call>
-Error error_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::kInternal, "");
 }
 
 void fill(const fs::path& path, int conversations) {

@@ -10,12 +10,14 @@
 #include <set>
 
 #include "engine/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::quant {
 namespace {
 
 namespace fs = std::filesystem;
+using test::expect_error;
 using test::TempDir;
 using testing::HasSubstr;
 
@@ -55,17 +57,6 @@ CalibrationOptions options_for(std::vector<fs::path> files, std::int64_t tokens 
 
 CalibrationData read(const CalibrationOptions& options) {
   return read_calibration(options, tokenizer(), &chat_template());
-}
-
-void expect_error(ErrorCode code, const std::vector<std::string>& parts,
-                  const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    for (const std::string& part : parts) EXPECT_THAT(error.what(), HasSubstr(part));
-  }
 }
 
 std::int64_t total(const std::vector<std::vector<std::int32_t>>& sequences) {

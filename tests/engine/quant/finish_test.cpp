@@ -9,12 +9,14 @@
 #include "engine/model/modules.h"
 #include "engine/model/safetensors.h"
 #include "tests/engine/quant/work_folder_fixture.h"
+#include "tests/support/errors.h"
 #include "tests/support/quantized_folder.h"
 
 namespace haq::quant {
 namespace {
 
 namespace fs = std::filesystem;
+using test::error_of;
 using testing::HasSubstr;
 
 class GoldenFolder : public WorkFolderTest, public testing::WithParamInterface<std::string> {

@@ -7,11 +7,13 @@
 
 #include "engine/quant/folder/safetensors_writer.h"
 #include "tests/engine/quant/work_folder_fixture.h"
+#include "tests/support/errors.h"
 
 namespace haq::quant {
 namespace {
 
 namespace fs = std::filesystem;
+using test::error_of;
 using testing::HasSubstr;
 
 class SmallDisk {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <set>
 #include <string>
@@ -15,6 +14,7 @@
 #include "engine/quant/folder/storage.h"
 #include "engine/quant/layers/layer_pipeline.h"
 #include "tests/engine/quant/transform_fixture.h"
+#include "tests/support/errors.h"
 #include "tests/support/golden.h"
 #include "tests/support/tensor_file.h"
 
@@ -24,6 +24,7 @@ namespace {
 using model::ModuleShape;
 using model::Role;
 using CheckpointPtr = std::shared_ptr<const model::Checkpoint>;
+using test::expect_error;
 
 CheckpointPtr open(const std::string& golden_model) {
   return model::Checkpoint::open(test::golden_model_dir(golden_model));
@@ -186,19 +187,6 @@ class DamagedLayer : public testing::Test {
   }
   CheckpointPtr make() const {
     return make_layer_checkpoint(source, quantized_config(*source), layer);
-  }
-  void expect_error(ErrorCode code, const std::vector<std::string>& parts,
-                    const std::function<void()>& action) const {
-    try {
-      action();
-      FAIL() << "accepted";
-    } catch (const Error& error) {
-      const std::string message = error.what();
-      EXPECT_EQ(error.code(), code) << message;
-      for (const std::string& part : parts) {
-        EXPECT_NE(message.find(part), std::string::npos) << message;
-      }
-    }
   }
 
   CheckpointPtr source;

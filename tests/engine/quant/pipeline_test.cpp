@@ -11,16 +11,17 @@
 #include "engine/quant/folder/storage.h"
 #include "tests/engine/quant/pipeline_fixture.h"
 #include "tests/engine/quant/work_folder_fixture.h"
+#include "tests/support/errors.h"
 #include "tests/support/golden.h"
 
 namespace haq::quant {
 namespace {
 
 using model::Role;
+using test::error_of;
 using test::PipelineRun;
 using test::RunSettings;
 using test::Sequences;
-using testing::HasSubstr;
 
 std::shared_ptr<const model::Checkpoint> golden(const std::string& name) {
   return model::Checkpoint::open(test::golden_model_dir(name));

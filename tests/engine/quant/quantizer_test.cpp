@@ -10,6 +10,7 @@
 
 #include "engine/session/session.h"
 #include "tests/engine/quant/run_fixture.h"
+#include "tests/support/errors.h"
 #include "tests/support/golden.h"
 #include "tests/support/paths.h"
 #include "tests/support/quantized_folder.h"
@@ -19,20 +20,10 @@ namespace haq::quant {
 namespace {
 
 namespace fs = std::filesystem;
+using test::expect_error;
 using test::small_run;
 using test::TempDir;
 using testing::HasSubstr;
-
-void expect_error(ErrorCode code, const std::vector<std::string>& parts,
-                  const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    for (const std::string& part : parts) EXPECT_THAT(error.what(), HasSubstr(part));
-  }
-}
 
 /// The weights and small files of a finished folder; reports tell times.
 std::map<std::string, std::string> model_files(const fs::path& folder) {

@@ -8,10 +8,13 @@
 #include "engine/base/error.h"
 #include "engine/base/file.h"
 #include "engine/model/safetensors.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace haq::quant {
 namespace {
+
+using test::code_of;
 
 namespace fs = std::filesystem;
 
@@ -24,16 +27,6 @@ std::vector<std::byte> random_bytes(std::size_t count, unsigned seed) {
 
 std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), {}));
-}
-
-ErrorCode code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorCode::kInternal;
 }
 
 TEST(SafetensorsWriter, WhatIsWrittenIsRead) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/quant/transform/transformed_checkpoint.h"
 #include "tests/engine/quant/transform_fixture.h"
+#include "tests/support/errors.h"
 #include "tests/support/golden.h"
 #include "tests/support/quantized_folder.h"
 
@@ -16,23 +16,10 @@ namespace haq::quant {
 namespace {
 
 using model::Role;
+using test::expect_error;
 
 std::shared_ptr<const model::Checkpoint> open(const std::string& golden_model) {
   return model::Checkpoint::open(test::golden_model_dir(golden_model));
-}
-
-void expect_error(ErrorCode code, const std::vector<std::string>& parts,
-                  const std::function<void()>& action) {
-  try {
-    action();
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    EXPECT_EQ(error.code(), code) << message;
-    for (const std::string& part : parts) {
-      EXPECT_NE(message.find(part), std::string::npos) << message;
-    }
-  }
 }
 
 Group group_of_kind(const model::ModelConfig& config, GroupKind kind) {

@@ -4,11 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <string>
 
-#include "engine/base/error.h"
 #include "engine/base/file.h"
 #include "engine/quant/folder/work_folder.h"
 #include "tests/engine/quant/layer_outputs.h"
@@ -16,16 +14,6 @@
 #include "tests/support/paths.h"
 
 namespace haq::quant {
-
-inline Error error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::kInternal, "");
-}
 
 /// Every file of a folder, by its path below it.
 inline std::map<std::string, std::string> contents(const std::filesystem::path& folder) {

@@ -9,11 +9,13 @@
 
 #include "engine/model/safetensors.h"
 #include "tests/engine/quant/work_folder_fixture.h"
+#include "tests/support/errors.h"
 
 namespace haq::quant {
 namespace {
 
 namespace fs = std::filesystem;
+using test::error_of;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 

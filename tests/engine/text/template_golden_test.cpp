@@ -2,8 +2,6 @@
 // Every published chat template, rendered as transformers renders it.
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,25 +11,13 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/text/chat_template.h"
+#include "tests/engine/text/fixed_clock.h"
 #include "tests/support/paths.h"
 
 namespace haq::text {
 namespace {
 
 using nlohmann::ordered_json;
-
-/// The clock of the reference vectors: 2026-01-15 12:34:56 local time.
-std::chrono::system_clock::time_point golden_time() {
-  std::tm t{};
-  t.tm_year = 2026 - 1900;
-  t.tm_mon = 0;
-  t.tm_mday = 15;
-  t.tm_hour = 12;
-  t.tm_min = 34;
-  t.tm_sec = 56;
-  t.tm_isdst = -1;
-  return std::chrono::system_clock::from_time_t(std::mktime(&t));
-}
 
 std::vector<std::filesystem::path> template_files() {
   std::vector<std::filesystem::path> files;
@@ -50,7 +36,7 @@ TEST_P(GoldenTemplate, RendersEveryCase) {
   const auto parsed =
       ChatTemplate::parse(read_text_file(path, std::size_t{1} << 20), path.filename().string());
   const auto chat = std::const_pointer_cast<ChatTemplate>(parsed);
-  chat->set_clock(golden_time);
+  chat->set_clock(fixed_time);
   std::filesystem::path cases = path;
   cases.replace_extension(".cases.jsonl");
   std::ifstream lines(cases);

@@ -3,30 +3,19 @@
 // lstrip_blocks, tojson as transformers defines it). The first line holds their variables.
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"
 #include "engine/base/json.h"
 #include "engine/text/chat_template.h"
+#include "tests/engine/text/fixed_clock.h"
 #include "tests/support/paths.h"
 
 namespace haq::text {
 namespace {
 
 using nlohmann::ordered_json;
-
-std::chrono::system_clock::time_point fixed_time() {
-  std::tm t{};
-  t.tm_year = 2026 - 1900;
-  t.tm_mday = 15;
-  t.tm_hour = 12;
-  t.tm_min = 34;
-  t.tm_sec = 56;
-  t.tm_isdst = -1;
-  return std::chrono::system_clock::from_time_t(std::mktime(&t));
-}
 
 TEST(TemplateSemantics, AgreeWithJinja) {
   const auto path = test::source_dir() / "tests/engine/text/template_semantics.jsonl";

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/experts/runtime/cost_model.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "engine/base/error.h"
 #include "engine/device/emulated/emulated_device.h"
 #include "tests/engine/experts/runtime/runtime_fixture.h"
+#include "tests/support/errors.h"
 
 namespace haq::test {
 namespace {
@@ -90,16 +90,6 @@ void expect_usable(const std::vector<CostTable::Knot>& knots) {
     EXPECT_GE(knot.us, before);
     before = knot.us;
   }
-}
-
-ErrorCode code_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorCode::kInternal;
 }
 
 TEST(MeasureCosts, MeasuresTheHost) {
