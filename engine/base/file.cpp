@@ -68,25 +68,6 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-namespace {
-void advise(const std::byte* data, std::size_t size, std::size_t offset, std::size_t length,
-            int advice) {
-  if (data == nullptr || offset >= size) return;
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::size_t begin = offset / page * page;
-  const std::size_t end = length > size - offset ? size : offset + length;
-  (void)::madvise(const_cast<std::byte*>(data) + begin, end - begin, advice);  // advice only
-}
-}  // namespace
-
-void MappedFile::advise_will_need(std::size_t offset, std::size_t length) const {
-  advise(data_, size_, offset, length, MADV_WILLNEED);
-}
-
-void MappedFile::advise_dont_need(std::size_t offset, std::size_t length) const {
-  advise(data_, size_, offset, length, MADV_DONTNEED);
-}
-
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
   Descriptor fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (fd.value < 0) fail_errno(path, "open");
@@ -163,7 +144,8 @@ std::filesystem::path user_data_dir() {
   if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
     return std::filesystem::path(home) / ".local/share/haq-studio";
   }
-  fail(ErrorCode::kNotFound, "the user's data folder is not known: neither XDG_DATA_HOME nor HOME is set");
+  fail(ErrorCode::kNotFound,
+       "the user's data folder is not known: neither XDG_DATA_HOME nor HOME is set");
 }
 
 std::filesystem::path resource_dir() {

@@ -25,9 +25,6 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::size_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
-  /// Tells the kernel that [offset, offset+length) will be read soon / is no longer needed.
-  void advise_will_need(std::size_t offset, std::size_t length) const;
-  void advise_dont_need(std::size_t offset, std::size_t length) const;
 
  private:
   MappedFile() = default;
@@ -67,8 +64,8 @@ class AtomicFile {
 /// Writes a small file atomically (see AtomicFile).
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-/// The user's data folder: $XDG_DATA_HOME/haq-studio or ~/.local/share/haq-studio; created on demand
-/// by the caller.
+/// The user's data folder: $XDG_DATA_HOME/haq-studio or ~/.local/share/haq-studio; created on
+/// demand by the caller.
 std::filesystem::path user_data_dir();
 
 /// Folder of read-only resources (demo model): $HAQ_RESOURCES, else beside the installed program,

@@ -19,7 +19,6 @@ class StopMatcher {
   /// What is still held back, when the text ends without a stop string.
   std::string flush();
   bool matched() const { return matched_; }
-  std::string_view pending() const { return pending_; }
 
  private:
   std::vector<std::string> stops_;

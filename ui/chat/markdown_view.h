@@ -31,7 +31,6 @@ class MarkdownView : public QTextBrowser {
   int heightFor(int width);
   /// Width that the text would like to have, at most `limit`.
   int naturalWidth(int limit);
-  int codeBlockCount() const { return static_cast<int>(m_codes.size()); }
 
  Q_SIGNALS:
   void linkActivated(const QUrl& url);

@@ -103,10 +103,6 @@ QModelIndex ConversationListModel::indexOf(qint64 conversation) const {
   return {};
 }
 
-int ConversationListModel::conversationCount() const {
-  return static_cast<int>(m_chats.conversations().size());
-}
-
 void ConversationListModel::show(std::vector<Row> rows) {
   beginResetModel();
   m_rows = std::move(rows);

@@ -41,7 +41,6 @@ class ConversationListModel : public QAbstractListModel {
   void setSearch(const QString& text);
   const QString& searchText() const { return m_search; }
   QModelIndex indexOf(qint64 conversation) const;
-  int conversationCount() const;
 
  Q_SIGNALS:
   void searched(int hits);

@@ -59,14 +59,12 @@ QuantizeChecks::~QuantizeChecks() {
 }
 
 void QuantizeChecks::checkSource(const QuantizeOrder& order) {
-  m_sourcePending = true;
   m_pool.start([this, order, question = ++m_source, services = m_services] {
     const SourceCheck check = look(services, order);
     QMetaObject::invokeMethod(
         this,
         [this, question, check] {
           if (question != m_source) return;
-          m_sourcePending = false;
           Q_EMIT sourceChecked(check);
         },
         Qt::QueuedConnection);
@@ -76,7 +74,6 @@ void QuantizeChecks::checkSource(const QuantizeOrder& order) {
 void QuantizeChecks::checkText(const QuantizeOrder& order) {
   m_textCancel.cancel();
   m_textCancel = CancelToken();
-  m_textPending = true;
   m_pool.start([this, order, question = ++m_text, services = m_services, cancel = m_textCancel] {
     TextCheck check;
     check.files = order.calibration;
@@ -86,7 +83,6 @@ void QuantizeChecks::checkText(const QuantizeOrder& order) {
         this,
         [this, question, check] {
           if (question != m_text) return;
-          m_textPending = false;
           Q_EMIT textChecked(check);
         },
         Qt::QueuedConnection);

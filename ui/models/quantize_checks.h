@@ -52,8 +52,6 @@ class QuantizeChecks : public QObject {
   void checkSource(const QuantizeOrder& order);
   void checkText(const QuantizeOrder& order);
   void checkTarget(const QString& target);
-  bool checkingSource() const { return m_sourcePending; }
-  bool checkingText() const { return m_textPending; }
 
  Q_SIGNALS:
   void sourceChecked(const haq::ui::SourceCheck& check);
@@ -65,7 +63,6 @@ class QuantizeChecks : public QObject {
   QThreadPool m_pool;
   CancelToken m_textCancel;
   quint64 m_source = 0, m_text = 0, m_target = 0;
-  bool m_sourcePending = false, m_textPending = false;
 };
 
 /// Runs `work` and turns an engine error into a problem.

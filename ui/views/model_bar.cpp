@@ -76,10 +76,6 @@ QString ModelBar::chipText() const {
   return m_chip->text();
 }
 
-bool ModelBar::progressVisible() const {
-  return !m_cancel->isHidden();
-}
-
 void ModelBar::refresh() {
   const bool loading = m_engine.state() == EngineController::State::kLoading;
   if (loading) {

@@ -30,8 +30,6 @@ class ModelBar : public QWidget {
   /// Called to fill the chip's menu each time it opens.
   void setMenuSource(std::function<void(QMenu&)> fill) { m_fill = std::move(fill); }
   QString chipText() const;
-  bool progressVisible() const;
-  QToolButton& cancelButton() { return *m_cancel; }
 
  protected:
   void paintEvent(QPaintEvent* event) override;

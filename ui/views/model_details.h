@@ -34,8 +34,6 @@ class ModelDetails : public QWidget {
   QString commandLine() const;
   MemoryBar& memoryBar() { return *m_bar; }
   QSpinBox& contextBox() { return *m_contextBox; }
-  QSpinBox& reserveBox() { return *m_reserveBox; }
-  QPushButton& loadButton() { return *m_load; }
 
  Q_SIGNALS:
   void loadRequested(const QString& folder);

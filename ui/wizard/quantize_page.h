@@ -65,7 +65,6 @@ class QuantizePage : public QWidget {
   RunsView& runs() { return *m_runs; }
   StepList& steps() { return *m_steps; }
   QPushButton& nextButton() { return *m_next; }
-  QPushButton& backButton() { return *m_back; }
   Banner& unfinishedBanner() { return *m_unfinished; }
   QString commandText() const;
 
@@ -113,7 +112,7 @@ class QuantizePage : public QWidget {
   bool m_everRan = false;
   quant::ResumeMode m_resume = quant::ResumeMode::kFresh;  ///< of the run on show
   bool m_bannerWanted = false;  ///< it is about the draft: shown on its steps only
-  bool m_targetTaken = false;  ///< holds a finished model, or another run works on it
+  bool m_targetTaken = false;   ///< holds a finished model, or another run works on it
   bool m_canContinue = false;   ///< the draft's target holds an unfinished run
 };
 

@@ -28,7 +28,6 @@ class ReviewStep : public StepPage {
   DataTable& worst() { return *m_worst; }
   HeatmapView& heatmap() { return *m_heatmap; }
   QComboBox& measure() { return *m_measure; }
-  Banner& coverageWarning() { return *m_warning; }
 
  private:
   QWidget* makeTiles();

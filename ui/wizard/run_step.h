@@ -21,13 +21,9 @@ class RunStep : public StepPage {
  public:
   explicit RunStep(WizardContext& context, QWidget* parent = nullptr);
 
-  QPushButton& pauseButton() { return *m_pause; }
-  QPushButton& cancelButton() { return *m_cancel; }
-  QString stageText() const { return m_stage->text(); }
   QString timeText() const { return m_time->text(); }
   Banner& banner() { return *m_banner; }
   HeatmapView& heatmap() { return *m_heatmap; }
-  ChartFrame& heatmapFrame() { return *m_heatmapFrame; }
   /// What ended the run, in place; cleared by the next start.
   void showFailure(const QString& message, const QString& hint, bool cancelled);
 

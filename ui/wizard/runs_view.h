@@ -22,7 +22,6 @@ class RunsView : public QWidget {
   DataTable& table() { return *m_table; }
   EmptyState& empty() { return *m_empty; }
   QPushButton& compareButton() { return *m_compare; }
-  QPushButton& openButton() { return *m_open; }
   FigureTableModel& comparison() { return m_figures; }
   bool isComparing() const;
   void selectRuns(const QVector<qint64>& ids);

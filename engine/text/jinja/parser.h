@@ -40,7 +40,6 @@ class Parser {
   Stmt parse_loop_control(Stmt::Kind kind);
   void parse_signature(Signature& signature);
   std::vector<Stmt> parse_macro_body(Signature& signature, std::string_view end_tag);
-  void finish_block(std::string_view end_tag);
   ExprPtr parse_target(bool allow_namespace, bool name_only);
   ExprPtr parse_target_item(bool allow_namespace);
 
