@@ -21,6 +21,7 @@
 #include "ui/chat/empty_chat.h"
 #include "ui/chat/side_sheet.h"
 #include "ui/chat/transcript_view.h"
+#include "ui/shared/widgets.h"
 
 namespace haq::ui {
 namespace {
@@ -133,11 +134,8 @@ ChatPage::ChatPage(EngineController& engine, ChatService& chats, Settings& setti
 
 QAction* ChatPage::command(const QString& text, int which, const QKeySequence& keys,
                            const std::function<void()>& run) {
-  auto* action = new QAction(icon(static_cast<Icon>(which)), text, this);
-  action->setShortcut(keys);
-  action->setShortcutContext(Qt::WidgetWithChildrenShortcut);
+  QAction* action = pageAction(this, text, static_cast<Icon>(which), keys, Role::kText);
   connect(action, &QAction::triggered, this, run);
-  addAction(action);
   return action;
 }
 

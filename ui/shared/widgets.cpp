@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ui/shared/widgets.h"
 
+#include <QAction>
 #include <QEvent>
 #include <QHBoxLayout>
 #include <QPainter>
@@ -175,6 +176,15 @@ QPushButton* pushButton(const QString& text, bool primary, QWidget* parent) {
   button->setProperty("primary", primary);
   button->setAutoDefault(false);
   return button;
+}
+
+QAction* pageAction(QWidget* page, const QString& text, Icon which, const QKeySequence& key,
+                    Role color) {
+  auto* action = new QAction(icon(which, color), text, page);
+  action->setShortcut(key);
+  action->setShortcutContext(Qt::WidgetWithChildrenShortcut);
+  page->addAction(action);
+  return action;
 }
 
 Banner::Banner(QWidget* parent)

@@ -57,6 +57,9 @@ class Chip : public QToolButton {
 QToolButton* iconButton(Icon which, const QString& name, QWidget* parent = nullptr);
 /// A push button; `primary` ones are filled with the accent.
 QPushButton* pushButton(const QString& text, bool primary = false, QWidget* parent = nullptr);
+/// A command of a page: its key works while the focus is somewhere in the page. Owned by the page.
+QAction* pageAction(QWidget* page, const QString& text, Icon which, const QKeySequence& key,
+                    Role color = Role::kMuted);
 
 /// A message in place: what happened, why, what to do; with buttons and, when dismissible, a cross.
 class Banner : public QFrame {

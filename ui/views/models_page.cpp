@@ -164,26 +164,18 @@ ModelsPage::ModelsPage(EngineController& engine, Settings& settings, ModelCatalo
   refresh();
 }
 
-QAction* ModelsPage::command(const QString& text, Icon which, const QKeySequence& key) {
-  auto* action = new QAction(icon(which, Role::kMuted), text, this);
-  action->setShortcut(key);
-  action->setShortcutContext(Qt::WidgetWithChildrenShortcut);
-  addAction(action);
-  return action;
-}
-
 void ModelsPage::makeActions() {
-  QAction* add =
-      command(tr("Add a folder…"), Icon::kFolder, QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_O));
+  QAction* add = pageAction(this, tr("Add a folder…"), Icon::kFolder,
+                            QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_O));
   add->setToolTip(tr("Searched for models, sub-folders included"));
   connect(add, &QAction::triggered, this, &ModelsPage::chooseFolder);
-  QAction* rescan = command(tr("Rescan"), Icon::kRegenerate, QKeySequence(Qt::Key_F5));
+  QAction* rescan = pageAction(this, tr("Rescan"), Icon::kRegenerate, QKeySequence(Qt::Key_F5));
   rescan->setToolTip(tr("Look through all folders again"));
   connect(rescan, &QAction::triggered, &m_catalog, &ModelCatalog::rescan);
   QAction* find =
-      command(tr("Filter the models"), Icon::kSearch, QKeySequence(Qt::CTRL | Qt::Key_F));
+      pageAction(this, tr("Filter the models"), Icon::kSearch, QKeySequence(Qt::CTRL | Qt::Key_F));
   connect(find, &QAction::triggered, this, [this] { m_filter->setFocus(Qt::ShortcutFocusReason); });
-  m_removeAction = command(tr("Forget this model's folder"), Icon::kTrash, {});
+  m_removeAction = pageAction(this, tr("Forget this model's folder"), Icon::kTrash, {});
   connect(m_removeAction, &QAction::triggered, this, [this] {
     for (const QString& root : m_settings.list("models.folders")) {
       if (m_selected == root || m_selected.startsWith(root + QLatin1Char('/'))) {

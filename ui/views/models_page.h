@@ -6,7 +6,6 @@
 
 #include "ui/models/engine_controller.h"
 #include "ui/models/model_catalog.h"
-#include "ui/shared/icons.h"
 
 class QLineEdit;
 class QProgressBar;
@@ -37,7 +36,6 @@ class ModelsPage : public QWidget {
 
  private:
   void makeActions();
-  QAction* command(const QString& text, Icon icon, const QKeySequence& key);
   void chooseFolder();
   void showSelection();
   void refresh();

@@ -75,11 +75,9 @@ SettingsPage::SettingsPage(Settings& settings, const QVector<QPair<QString, QStr
   connect(resetButton, &QPushButton::clicked, resetAll, &QAction::trigger);
   head->addWidget(resetButton);
   column->addLayout(head);
-  auto* find = new QAction(icon(Icon::kSearch, Role::kMuted), tr("Search the settings"), this);
-  find->setShortcut(QKeySequence(Qt::CTRL | Qt::Key_F));
-  find->setShortcutContext(Qt::WidgetWithChildrenShortcut);
+  QAction* find = pageAction(this, tr("Search the settings"), Icon::kSearch,
+                             QKeySequence(Qt::CTRL | Qt::Key_F));
   connect(find, &QAction::triggered, this, [this] { m_search->setFocus(Qt::ShortcutFocusReason); });
-  addAction(find);
 
   QVBoxLayout* cardRows = nullptr;
   QWidget* section = nullptr;

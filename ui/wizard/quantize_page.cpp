@@ -146,35 +146,28 @@ QWidget* QuantizePage::makeFoot() {
   return foot;
 }
 
-QAction* QuantizePage::command(const QString& text, Icon which, const QKeySequence& key) {
-  auto* action = new QAction(icon(which, Role::kMuted), text, this);
-  action->setShortcut(key);
-  action->setShortcutContext(Qt::WidgetWithChildrenShortcut);
-  addAction(action);
-  return action;
-}
-
 void QuantizePage::makeActions() {
   m_nextAction =
-      command(tr("Next step"), Icon::kChevronRight, QKeySequence(Qt::ALT | Qt::Key_Right));
+      pageAction(this, tr("Next step"), Icon::kChevronRight, QKeySequence(Qt::ALT | Qt::Key_Right));
   connect(m_nextAction, &QAction::triggered, this, &QuantizePage::next);
   m_backAction =
-      command(tr("Step before"), Icon::kChevronLeft, QKeySequence(Qt::ALT | Qt::Key_Left));
+      pageAction(this, tr("Step before"), Icon::kChevronLeft, QKeySequence(Qt::ALT | Qt::Key_Left));
   connect(m_backAction, &QAction::triggered, this, &QuantizePage::back);
-  m_pauseAction = command(tr("Pause or resume the run"), Icon::kContinue,
-                          QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_Space));
+  m_pauseAction = pageAction(this, tr("Pause or resume the run"), Icon::kContinue,
+                             QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_Space));
   connect(m_pauseAction, &QAction::triggered, this,
           [this] { m_run->state() == State::kPaused ? m_run->resume() : m_run->pause(); });
-  m_stopAction = command(tr("Stop the run"), Icon::kStop, {});
+  m_stopAction = pageAction(this, tr("Stop the run"), Icon::kStop, {});
   connect(m_stopAction, &QAction::triggered, m_run.get(), &QuantizeController::cancel);
-  connect(command(tr("All quantizations"), Icon::kQueue,
-                  QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_R)),
+  connect(pageAction(this, tr("All quantizations"), Icon::kQueue,
+                     QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_R)),
           &QAction::triggered, this, &QuantizePage::showRuns);
-  connect(command(tr("Quantize another model"), Icon::kPlus, {}), &QAction::triggered, this,
-          &QuantizePage::begin);
-  connect(
-      command(tr("Copy the command"), Icon::kCopy, QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C)),
-      &QAction::triggered, this, [this] { QGuiApplication::clipboard()->setText(commandText()); });
+  connect(pageAction(this, tr("Quantize another model"), Icon::kPlus, {}), &QAction::triggered,
+          this, &QuantizePage::begin);
+  connect(pageAction(this, tr("Copy the command"), Icon::kCopy,
+                     QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C)),
+          &QAction::triggered, this,
+          [this] { QGuiApplication::clipboard()->setText(commandText()); });
 }
 
 int QuantizePage::step() const {

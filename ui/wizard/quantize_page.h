@@ -4,7 +4,6 @@
 #include <QWidget>
 #include <memory>
 
-#include "ui/shared/icons.h"
 #include "ui/wizard/wizard_context.h"
 
 class QPushButton;
@@ -83,7 +82,6 @@ class QuantizePage : public QWidget {
   void showTarget(const TargetCheck& check);
   void setReport(const std::shared_ptr<const quant::Report>& report, const QuantizeOrder& order);
   void listResult(const QString& target);
-  QAction* command(const QString& text, Icon icon, const QKeySequence& key);
 
   Settings& m_settings;
   std::unique_ptr<QuantizationRunList> m_runList;
