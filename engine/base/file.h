@@ -16,7 +16,8 @@ namespace haq {
 /// somebody else while mapped raises SIGBUS on access, as every memory-mapped reader does.
 class MappedFile {
  public:
-  /// Throws Error kNotFound / kIo naming the path.
+  /// Throws kNotFound, kIo, kOutOfMemory, or kInvalidArgument for what is no regular file; each
+  /// names the path.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -38,7 +39,8 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
 
 /// A file that appears under its final name only when commit() has returned: written to a
 /// temporary name in the same folder, fsync'ed, renamed, and the folder fsync'ed. Destroyed
-/// without commit() it leaves nothing behind. Throws kNoSpace when the disk is full, kIo otherwise.
+/// without commit() it leaves nothing behind. Throws kNoSpace when the disk is full, kNotFound when
+/// the folder is missing, kIo otherwise.
 class AtomicFile {
  public:
   /// `staging`: another folder on the same disk for the temporary name, so that a kill leaves
