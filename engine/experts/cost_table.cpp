@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/experts/cost_table.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"

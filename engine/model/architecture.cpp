@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/model/architecture.h"
 
-#include <fmt/format.h>
-
 #include <initializer_list>
 
 #include "engine/base/error.h"

@@ -2,7 +2,6 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "engine/base/error.h"

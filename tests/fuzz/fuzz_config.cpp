@@ -3,7 +3,6 @@
 // sizes are inside their limits.
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "engine/base/error.h"
 #include "engine/base/json.h"

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "engine/base/error.h"
 #include "engine/base/json.h"

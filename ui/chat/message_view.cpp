@@ -9,7 +9,6 @@
 #include <QPainter>
 #include <QPlainTextEdit>
 #include <QPushButton>
-#include <nlohmann/json.hpp>
 
 #include "engine/profile/chats/chat_export.h"
 #include "ui/chat/markdown_view.h"

@@ -3,7 +3,6 @@
 
 #include <QKeySequence>
 #include <algorithm>
-#include <numeric>
 
 namespace haq::ui {
 namespace {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/experts/placement/plan.h"
 
-#include <algorithm>
-#include <string_view>
-
 #include "engine/base/error.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"

@@ -2,9 +2,6 @@
 #include "engine/profile/traces/trace_reader.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.h"

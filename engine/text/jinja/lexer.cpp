@@ -2,7 +2,6 @@
 #include "engine/text/jinja/lexer.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "engine/base/error.h"
 #include "engine/text/jinja/unicode.h"

@@ -2,7 +2,6 @@
 // String functions that filters and methods share. All of them keep the origin of what they copy.
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <limits>
 
 #include "engine/text/jinja/builtins.h"

@@ -2,7 +2,6 @@
 // Folders in which one thing is wrong or unusual, and int8 folders.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <thread>

@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "tests/engine/session/session_models.h"
