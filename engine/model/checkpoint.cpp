@@ -7,6 +7,7 @@
 #include "engine/base/error.h"
 #include "engine/base/file.h"
 #include "engine/model/folder_checkpoint.h"
+#include "engine/model/head_copy.h"
 #include "engine/model/modules.h"
 
 namespace haq::model {
@@ -116,6 +117,11 @@ MemoryEstimate Checkpoint::memory(std::int64_t context, bool fp32_mode, int pref
           2 * round_up(module.rows, kPackedTile) * round_up(module.cols, kPackedTile);
     }
   });
+  const std::int64_t head = std::int64_t{config_.vocab} * config_.embed_dim;
+  if (head * (exact ? 4 : 2) >= kSearchedHeadBytes) {
+    constexpr std::int64_t kRowBytes = 3 * 4;  // a scale and two bounds of its errors
+    estimate.packed += head + config_.vocab * kRowBytes;
+  }
   const std::int64_t kv_width =
       std::int64_t{config_.kv_heads} * (config_.head_dim + config_.v_head_dim);
   estimate.kv_cache =

@@ -39,8 +39,8 @@ struct ParameterSummary {
 /// model's is cut to it. A file in float32 is always computed in float32.
 struct MemoryEstimate {
   std::int64_t weights = 0;        ///< mapped or owned weights
-  /// Packed copies for the GEMM library (upper bound). None for a quantized model: int8 weights are
-  /// read as they are, and copies for AMX are made only while memory is plentiful.
+  /// Copies for speed (upper bound): a large output head in int8, and what the GEMM library packs, but
+  /// not of int8 weights: they are read as they are (copies for AMX only while memory is plentiful).
   std::int64_t packed = 0;
   std::int64_t kv_cache = 0;
   std::int64_t buffers = 0;        ///< activations of one prefill chunk

@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "engine/base/memory.h"
+#include "engine/model/head_copy.h"
 
 namespace haq::nn {
 namespace {
 
-/// Smaller heads stay in the processor's caches, where reading half of them spares no time.
-constexpr std::size_t kWorthwhileBytes = std::size_t{16} << 20;
 /// More wanted logits are not few.
 constexpr int kMostWanted = 256;
 /// A search that leaves so many outputs to compute on average reads more than it spares: its int8
@@ -49,7 +48,8 @@ bool OutputHead::worth_searching(device::ConstRows input, int top) {
   const std::size_t bytes = head_->weight_bytes();
   // The copy must not push weights out of a memory that holds just them.
   const std::uint64_t available = available_memory();
-  if (bytes < kWorthwhileBytes || (available != 0 && available < 2 * bytes)) {
+  const bool small = bytes < static_cast<std::size_t>(model::kSearchedHeadBytes);
+  if (small || (available != 0 && available < 2 * bytes)) {
     given_up_ = true;
     return false;
   }

@@ -52,7 +52,7 @@ MemoryPlan planMemory(const model::MemoryEstimate& estimate, qint64 context, qin
   plan.terms = {
       {tr("Weights"), tr("Mapped from the file, shared with its cached copy"), estimate.weights,
        Role::kGpuLane},
-      {tr("Packed copies"), tr("Upper bound of the copies made for fast products"), estimate.packed,
+      {tr("Packed copies"), tr("Upper bound of the copies made for speed"), estimate.packed,
        Role::kHit},
       {tr("KV cache"), tr("Keys and values of %1 tokens").arg(format::count(context)),
        estimate.kv_cache, Role::kCpuLane},
