@@ -2,18 +2,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks W8A8 folders written by `haq quantize` against Python's transformers + compressed-tensors.
 
-  check_folder.py --haq PROGRAM --text FILE [--ids N] FOLDER...
+  check_folder.py --haq PROGRAM --text FILE [--ids N] FOLDER... [--random-weights FOLDER...]
 
 For each folder:
-  loads      AutoModelForCausalLM takes the folder, no tensor missing, left over or misshapen
-  weights    every int8 tensor dequantized by the library equals value * scale of the file, exactly
-  rest       every other tensor arrives with the bits of the file
-  per token  logits with the activations rounded per token as the folder says (scale max|x| / 127)
-             against `haq logits`: mean KL divergence and top-1 agreement
-  as loaded  the same with the library's own rounding: printed beside the limits, not judged. Its
-             scale is max|x| / 127.5, and it takes one scale for all tokens of an expert (its
-             per-token rule counts two leading axes, experts' inputs have one), so this measures
-             the distance of two roundings, not the folder.
+  loads       AutoModelForCausalLM takes the folder, no tensor missing, left over or misshapen
+  weights     every int8 tensor dequantized by the library equals value * scale of the file, exactly
+  rest        every other tensor arrives with the bits of the file
+and the logits against `haq logits`, mean KL divergence and top-1 agreement:
+  per token   activations rounded per token as the folder says (scale max|x| / 127), ids at once
+  generating  the library as it is, one id after the other through its cache, as text is generated
+  prompt      the library as it is, all ids at once: printed beside the limits, not judged; also
+              with keys and values rounded to bfloat16 as `haq` keeps them
+
+`generating` and `prompt` differ because of one place in the library,
+compute_dynamic_scales_and_zp(): for `strategy: token` it keeps the first two axes of the input and
+reduces the others. An input [batch, tokens, channels] gets a scale per token. Experts get
+[tokens, channels], where no axis is left to reduce, and all their tokens get one scale together;
+the second line printed shows it. With one id at a time an expert sees one token, so its scale is
+that token's. In every run the library's scale is max|x| / 127.5 and its cache float32: these
+remain of the distance in `generating`.
+
+Folders after --random-weights have logits so flat that the two scales alone turn the first choice
+at up to a twentieth of the positions: there the runs of the library as it is are printed, not
+judged. Near ties (our first logit leads by less than 0.05) explain disagreements and excuse none.
+
 An architecture whose experts the library fuses into one module is checked by tensors alone, with
 the library's dequantize(), and that is said. Prints a line per check and "N passed, N failed" last.
 """
@@ -36,11 +48,13 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from compressed_tensors.quantization import QuantizationArgs  # noqa: E402
 from compressed_tensors.quantization.lifecycle import forward as ct_forward  # noqa: E402
+from compressed_tensors.quantization.utils import compute_dynamic_scales_and_zp  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-MAX_KL = 0.005
-MIN_TOP1 = 0.97
+import agreement  # noqa: E402
+
+RANDOM_IDS = 2048  # positions for a model of random weights
 
 
 class Tally:
@@ -76,14 +90,6 @@ def same_bits(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
 
 
-class HalfCache(transformers.DynamicCache):
-    """Keys and values rounded to bfloat16, as `haq` keeps them."""
-
-    def update(self, key_states, value_states, *args, **kwargs):
-        return super().update(key_states.bfloat16().float(), value_states.bfloat16().float(), *args,
-                              **kwargs)
-
-
 def load_model(folder):
     config = transformers.CompressedTensorsConfig(run_compressed=False)
     with contextlib.redirect_stderr(io.StringIO()):
@@ -92,13 +98,15 @@ def load_model(folder):
             attn_implementation="eager")
 
 
-def token_ids(haq, folder, text, limit):
-    """The text's ids, cut to the limit and to the model's positions."""
+def make_windows(haq, folder, text, limit):
+    """The text's first ids, cut to the model's positions, each piece with our logits."""
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-        limit = min(limit, json.load(file).get("max_position_embeddings", limit))
+        context = json.load(file).get("max_position_embeddings", limit)
     out = subprocess.run([haq, "tokenize", folder, "--file", text, "--no-special", "--json"],
                          check=True, capture_output=True, text=True).stdout
-    return json.loads(out)["ids"][:limit]
+    ids = json.loads(out)["ids"][:limit]
+    pieces = [ids[begin:begin + context] for begin in range(0, len(ids), context)]
+    return [(piece, our_logits(haq, folder, piece)) for piece in pieces]
 
 
 def our_logits(haq, folder, ids):
@@ -108,15 +116,8 @@ def our_logits(haq, folder, ids):
             file.write(",".join(map(str, ids)))
         subprocess.run([haq, "logits", folder, "--file", ids_file, "--out", out, "--quiet"],
                        check=True, capture_output=True)
-        with safe_open(out, framework="pt") as file:
+        with safe_open(out, framework="np") as file:
             return file.get_tensor("logits")
-
-
-def compare_logits(ours, theirs):
-    """Mean KL divergence from theirs to ours, and the share of equal first choices."""
-    p, q = (torch.log_softmax(x.double(), -1) for x in (theirs, ours))
-    kl = (p.exp() * (p - q)).sum(-1).mean().item()
-    return kl, (ours.argmax(-1) == theirs.argmax(-1)).double().mean().item()
 
 
 def check_weights_in_model(tally, name, tensors, state):
@@ -156,36 +157,26 @@ def check_weights_by_tensor(tally, name, tensors, args):
                 + (f"; differs: {wrong[0]}" if wrong else ""))
 
 
-def round_per_token(module, inputs):
-    """The rounding of the activations that the folder asks for; a row of zeros stays one."""
-    x = inputs[0]
-    largest = x.abs().amax(-1, keepdim=True).clamp(min=2.0**-100)
-    return ((x * (127 / largest)).round().clamp(-127, 127) * (largest / 127),) + inputs[1:]
+def check_logits(tally, name, model, windows, random_weights):
+    def note(what, result):
+        limits = "within" if result.within_limits() else "OUTSIDE"
+        tally.note(name, f"{what}: {result}; {limits} the limits")
+
+    generating = agreement.measure(model, agreement.one_by_one, windows)
+    if random_weights:
+        note("generating", generating)
+    else:
+        tally.check(generating.within_limits(), name, "generating", generating)
+    half = {"cache": agreement.HalfCache}
+    note("prompt", agreement.measure(model, agreement.at_once, windows))
+    note("prompt, bfloat16 cache", agreement.measure(model, agreement.at_once, windows, **half))
+    linears = agreement.use_folder_rounding(model)
+    result = agreement.measure(model, agreement.at_once, windows, **half)
+    tally.check(linears > 0 and result.within_limits(), name, "per token",
+                f"{result}; {linears} linears")
 
 
-def check_logits(tally, name, model, ids, ours):
-    def measure():
-        with torch.inference_mode():
-            output = model(torch.tensor([ids]), past_key_values=HalfCache(), use_cache=True)
-            theirs = output.logits[0]
-        kl, top1 = compare_logits(ours, theirs.float())
-        detail = f"mean KL {kl:.2e}, top-1 {100 * top1:.2f} % over {len(ids)} ids"
-        return kl <= MAX_KL and top1 >= MIN_TOP1, detail
-
-    good, detail = measure()
-    tally.note(name, f"as loaded: {detail}, {'within' if good else 'OUTSIDE'} the limits")
-    linears = 0
-    for module in model.modules():
-        scheme = getattr(module, "quantization_scheme", None)
-        if scheme is not None and scheme.input_activations is not None:
-            module.quantization_enabled = False  # the library's own rounding off
-            module.register_forward_pre_hook(round_per_token)
-            linears += 1
-    good, detail = measure()
-    tally.check(good and linears > 0, name, "per token", f"{detail}, {linears} linears")
-
-
-def check_folder(tally, folder, options):
+def check_folder(tally, folder, options, random_weights):
     name = os.path.basename(os.path.normpath(folder))
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         section = json.load(file)["quantization_config"]
@@ -204,24 +195,40 @@ def check_folder(tally, folder, options):
     left = {key: value for key, value in info.items() if value}
     tally.check(not left, name, "loads", type(model).__name__ + (f"; {left}" if left else ""))
     model.eval()
-    ids = token_ids(options.haq, folder, options.text, options.ids)
-    ours = our_logits(options.haq, folder, ids)
-    check_logits(tally, name, model, ids, ours)
+    windows = make_windows(options.haq, folder, options.text,
+                           min(options.ids, RANDOM_IDS) if random_weights else options.ids)
+    check_logits(tally, name, model, windows, random_weights)
+
+
+def show_library_scales():
+    """Prints how many scales the library computes for `strategy: token`, and of which size."""
+    args = QuantizationArgs(num_bits=8, type="int", symmetric=True, strategy="token", dynamic=True)
+    counts = []
+    for shape in ([1, 5, 8], [5, 8]):
+        scale, _ = compute_dynamic_scales_and_zp(torch.ones(shape), args, None)
+        counts.append(f"{scale.numel()} for 5 tokens as {shape}")
+    print(f"the library's scales for strategy token: {', '.join(counts)}; "
+          f"each max / {1 / scale.flatten()[0].item():g}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--haq", required=True, help="the haq program")
     parser.add_argument("--text", required=True, help="UTF-8 text to compare logits on")
-    parser.add_argument("--ids", type=int, default=512, help="how many ids of it (default 512)")
-    parser.add_argument("folders", nargs="+")
+    parser.add_argument("--ids", type=int, default=8192,
+                        help="how many ids of it, in windows of the model's context (default 8192)")
+    parser.add_argument("--random-weights", nargs="+", default=[], metavar="FOLDER",
+                        help=f"folders of untrained models, compared on {RANDOM_IDS} ids at most")
+    parser.add_argument("folders", nargs="+", metavar="FOLDER")
     options = parser.parse_args()
     print(f"transformers {transformers.__version__}, torch {torch.__version__}, "
           f"compressed-tensors {compressed_tensors.__version__}")
+    torch.set_num_threads(1)  # windows run side by side instead, in forked processes
+    show_library_scales()
     tally = Tally()
-    for folder in options.folders:
+    for folder in options.folders + options.random_weights:
         try:
-            check_folder(tally, folder, options)
+            check_folder(tally, folder, options, folder in options.random_weights)
         except (OSError, KeyError, ValueError, subprocess.CalledProcessError) as error:
             detail = getattr(error, "stderr", None) or error
             tally.check(False, os.path.basename(os.path.normpath(folder)), "check", detail)
