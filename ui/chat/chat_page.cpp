@@ -2,7 +2,6 @@
 #include "ui/chat/chat_page.h"
 
 #include <QAction>
-#include <QCoreApplication>
 #include <QDesktopServices>
 #include <QHBoxLayout>
 #include <QKeyEvent>
@@ -217,12 +216,6 @@ void ChatPage::newConversation() {
   m_panel->select(0);
   m_settings.setState(QLatin1String(kLastConversation), 0);
   m_composer->editor().setFocus();
-}
-
-void ChatPage::sendText(const QString& text) {
-  m_composer->editor().setPlainText(text);
-  QKeyEvent press(QEvent::KeyPress, Qt::Key_Return, Qt::ControlModifier);
-  QCoreApplication::sendEvent(&m_composer->editor(), &press);
 }
 
 void ChatPage::updateState() {

@@ -29,8 +29,6 @@ class ChatPage : public QWidget {
   void restore();
   void openConversation(profile::Id conversation, profile::Id message = 0);
   void newConversation();
-  /// Types and sends, as a user would (tour, tests).
-  void sendText(const QString& text);
 
   ChatSession& session() { return *m_session; }
   ConversationPanel& panel() { return *m_panel; }

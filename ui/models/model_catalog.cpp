@@ -149,10 +149,6 @@ int ModelCatalog::rowOf(const QString& folder) const {
   return found == m_entries.end() ? -1 : static_cast<int>(found - m_entries.begin());
 }
 
-qint64 ModelCatalog::budget() const {
-  return m_budget;
-}
-
 int ModelCatalog::rowCount(const QModelIndex& parent) const {
   return parent.isValid() ? 0 : static_cast<int>(m_entries.size());
 }

@@ -65,9 +65,6 @@ class ModelCatalog : public QAbstractTableModel {
   const std::vector<ModelEntry>& entries() const { return m_entries; }
   const ModelEntry* entry(int row) const;
   int rowOf(const QString& folder) const;  ///< -1 when it is not listed
-  /// Memory that models may take now: what is available less the user's reserve; negative when the
-  /// system does not say.
-  qint64 budget() const;
 
   int rowCount(const QModelIndex& parent = {}) const override;
   int columnCount(const QModelIndex& parent = {}) const override;
@@ -85,7 +82,9 @@ class ModelCatalog : public QAbstractTableModel {
 
   Settings& m_settings;
   std::vector<ModelEntry> m_entries;
-  qint64 m_budget = -1;  ///< as of the last scan, so that a table does not flicker
+  /// Memory that models may take: what is available less the user's reserve; negative when the
+  /// system does not say. As of the last scan, so that a table does not flicker.
+  qint64 m_budget = -1;
   bool m_scanning = false;
   quint64 m_scan = 0;
   quint64 m_open = 0;

@@ -48,14 +48,6 @@ void QuantizeDraft::begin() {
   Q_EMIT changed();
 }
 
-void QuantizeDraft::clear() {
-  m_order = {};
-  m_step = 0;
-  m_begun = false;
-  m_saveTimer.start();
-  Q_EMIT changed();
-}
-
 void QuantizeDraft::save() {
   m_saveTimer.stop();
   m_settings.setState(kKey, QJsonObject{{QStringLiteral("order"), toJson(m_order)},

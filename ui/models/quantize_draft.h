@@ -31,7 +31,6 @@ class QuantizeDraft : public QObject {
   /// The user has begun: a source was chosen.
   bool begun() const { return m_begun; }
   void begin();
-  void clear();
 
  Q_SIGNALS:
   void changed();

@@ -183,13 +183,6 @@ std::vector<QuantizeHeatmapModel::Group> QuantizeHeatmapModel::groups() const {
   return groups;
 }
 
-const quant::ModuleReport* QuantizeHeatmapModel::module(const QModelIndex& index) const {
-  if (!index.isValid()) return nullptr;
-  const auto found =
-      m_cells.find({index.row(), m_columns[static_cast<std::size_t>(index.column())]});
-  return found == m_cells.end() ? nullptr : &found->second.report;
-}
-
 std::optional<double> QuantizeHeatmapModel::value(const QModelIndex& index) const {
   if (!index.isValid()) return std::nullopt;
   const auto found =

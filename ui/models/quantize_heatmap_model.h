@@ -48,7 +48,6 @@ class QuantizeHeatmapModel : public QAbstractTableModel {
   static QString measureTitle(Measure measure);
 
   std::vector<Group> groups() const;
-  const quant::ModuleReport* module(const QModelIndex& index) const;
   std::optional<double> value(const QModelIndex& index) const;
   int known() const { return static_cast<int>(m_cells.size()); }
   /// The module with the largest remaining error; null while nothing is known.

@@ -149,12 +149,6 @@ void FigureTableModel::setReports(const quant::Report& a, const quant::Report& b
   endResetModel();
 }
 
-void FigureTableModel::clear() {
-  beginResetModel();
-  m_lines.clear();
-  endResetModel();
-}
-
 int FigureTableModel::rowCount(const QModelIndex& parent) const {
   return parent.isValid() ? 0 : static_cast<int>(m_lines.size());
 }

@@ -34,7 +34,6 @@ class FigureTableModel : public QAbstractTableModel {
   using QAbstractTableModel::QAbstractTableModel;
   void setReport(const quant::Report& report);
   void setReports(const quant::Report& a, const quant::Report& b);
-  void clear();
 
   int rowCount(const QModelIndex& parent = {}) const override;
   int columnCount(const QModelIndex& parent = {}) const override;

@@ -74,11 +74,6 @@ LinePlot::LinePlot(QWidget* parent) : QWidget(parent), m_impl(std::make_unique<I
 
 LinePlot::~LinePlot() = default;
 
-void LinePlot::setAxes(const QString& x, const QString& y) {
-  m_impl->plot->xAxis->setLabel(x);
-  m_impl->plot->yAxis->setLabel(y);
-}
-
 void LinePlot::setRangeX(double low, double high) {
   m_impl->fixedX = true;
   m_impl->plot->xAxis->setRange(low, high);

@@ -26,7 +26,6 @@ class LinePlot : public QWidget {
   explicit LinePlot(QWidget* parent = nullptr);
   ~LinePlot() override;
 
-  void setAxes(const QString& x, const QString& y);
   /// Range of x; without one it follows the data.
   void setRangeX(double low, double high);
   void setLogarithmic(bool logarithmic);
