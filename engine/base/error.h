@@ -46,7 +46,7 @@ template <typename... Args>
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Short stable name of a code, as printed in JSON ("corrupt", "not_found", ...).
+/// Short stable name of a code ("corrupt", "not_found", ...), for logs and tests.
 const char* to_string(ErrorCode code);
 
 }  // namespace haq

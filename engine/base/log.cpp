@@ -33,6 +33,5 @@ void set_level(std::string_view level) {
 void debug(const std::string& message) { logger().debug(message); }
 void info(const std::string& message) { logger().info(message); }
 void warn(const std::string& message) { logger().warn(message); }
-void error(const std::string& message) { logger().error(message); }
 
 }  // namespace haq::log

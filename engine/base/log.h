@@ -12,6 +12,5 @@ void set_level(std::string_view level);
 void debug(const std::string& message);
 void info(const std::string& message);
 void warn(const std::string& message);
-void error(const std::string& message);
 
 }  // namespace haq::log

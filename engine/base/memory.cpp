@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <optional>
@@ -13,7 +14,7 @@ namespace haq {
 
 namespace {
 
-std::optional<std::uint64_t> read_number(const std::string& path) {
+std::optional<std::uint64_t> read_number(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string word;
   if (!(file >> word)) return std::nullopt;
@@ -36,14 +37,13 @@ std::optional<std::uint64_t> kernel_available() {
   return std::nullopt;
 }
 
-/// What a version 2 control group still allows. Page cache charged to the group can be dropped, so
-/// it counts as free.
-std::optional<std::uint64_t> group_available() {
-  const auto limit = read_number("/sys/fs/cgroup/memory.max");
-  const auto used = read_number("/sys/fs/cgroup/memory.current");
+/// What the limit of one group still allows.
+std::optional<std::uint64_t> one_group_available(const std::filesystem::path& folder) {
+  const auto limit = read_number(folder / "memory.max");
+  const auto used = read_number(folder / "memory.current");
   if (!limit || !used) return std::nullopt;
   std::uint64_t cache = 0;
-  std::ifstream file("/sys/fs/cgroup/memory.stat");
+  std::ifstream file(folder / "memory.stat");
   std::string key;
   std::uint64_t value = 0;
   while (file >> key >> value) {
@@ -53,11 +53,34 @@ std::optional<std::uint64_t> group_available() {
   return *limit - std::min(held, *limit);
 }
 
+/// The version 2 control group of this process, "/" where there is none.
+std::string own_group() {
+  std::ifstream file("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.rfind("0::/", 0) == 0) return line.substr(3);
+  }
+  return "/";
+}
+
 }  // namespace
+
+std::optional<std::uint64_t> group_available(const std::filesystem::path& root,
+                                             const std::string& group) {
+  std::optional<std::uint64_t> least = one_group_available(root);
+  std::filesystem::path folder = root;
+  for (const auto& part : std::filesystem::path(group).relative_path()) {
+    folder /= part;
+    if (const auto here = one_group_available(folder)) {
+      least = std::min(least.value_or(*here), *here);
+    }
+  }
+  return least;
+}
 
 std::uint64_t available_memory() {
   const auto kernel = kernel_available();
-  const auto group = group_available();
+  const auto group = group_available("/sys/fs/cgroup", own_group());
   if (kernel && group) return std::min(*kernel, *group);
   return kernel.value_or(group.value_or(0));
 }

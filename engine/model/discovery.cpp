@@ -221,18 +221,6 @@ void describe_unsupported(const fs::path& folder, ModelFacts& facts) {
 
 }  // namespace
 
-const char* to_string(FoundModel::Source source) {
-  switch (source) {
-    case FoundModel::Source::kFolder:
-      return "folder";
-    case FoundModel::Source::kHuggingFaceCache:
-      return "huggingface";
-    case FoundModel::Source::kDemo:
-      return "demo";
-  }
-  return "?";
-}
-
 std::string display_name(const fs::path& folder) {
   fs::path path = real_path(folder);
   if (path.empty()) path = folder.lexically_normal();

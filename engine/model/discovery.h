@@ -18,8 +18,6 @@ struct FoundModel {
   enum class Source { kFolder, kHuggingFaceCache, kDemo } source = Source::kFolder;
 };
 
-const char* to_string(FoundModel::Source source);  ///< "folder", "huggingface", "demo"
-
 struct ScanLimits {
   int max_depth = 4;                ///< folders below the given one
   std::size_t max_entries = 50000;  ///< directory entries looked at, over the whole scan

@@ -251,16 +251,14 @@ void Banner::paintEvent(QPaintEvent*) {
 }
 
 EmptyState::EmptyState(Icon which, const QString& title, const QString& text, QWidget* parent)
-    : QWidget(parent),
-      m_title(new TextLabel(title, FontRole::kHeading)),
-      m_text(new TextLabel(text, FontRole::kBody, Role::kMuted)),
-      m_buttons(new QHBoxLayout) {
+    : QWidget(parent), m_buttons(new QHBoxLayout) {
   auto* column = new QVBoxLayout(this);
   column->setContentsMargins(space::kXl, space::kXl, space::kXl, space::kXl);
   column->setSpacing(space::kM);
   column->addStretch(2);
   column->addWidget(new IconView(which, Role::kMuted, kBigIcon, this), 0, Qt::AlignHCenter);
-  for (TextLabel* label : {m_title, m_text}) {
+  for (TextLabel* label : {new TextLabel(title, FontRole::kHeading),
+                           new TextLabel(text, FontRole::kBody, Role::kMuted)}) {
     label->setAlignment(Qt::AlignHCenter);
     label->setWordWrap(true);
     label->setMaximumWidth(kReadableWidth);
@@ -276,11 +274,6 @@ EmptyState::EmptyState(Icon which, const QString& title, const QString& text, QW
   m_buttons->setAlignment(Qt::AlignHCenter);
   column->addLayout(m_buttons);
   column->addStretch(3);
-}
-
-void EmptyState::setTexts(const QString& title, const QString& text) {
-  m_title->setText(title);
-  m_text->setText(text);
 }
 
 QPushButton* EmptyState::addButton(const QString& text, bool primary) {

@@ -93,12 +93,9 @@ class EmptyState : public QWidget {
   Q_OBJECT
  public:
   EmptyState(Icon which, const QString& title, const QString& text, QWidget* parent = nullptr);
-  void setTexts(const QString& title, const QString& text);
   QPushButton* addButton(const QString& text, bool primary = false);
 
  private:
-  TextLabel* m_title;
-  TextLabel* m_text;
   QHBoxLayout* m_buttons;
 };
 

@@ -204,9 +204,6 @@ HAQ_INLINE void prefetch(const void* p) {
 // Eight of the 32 partial sums: sixteen registers hold a tile of 4 x 3 outputs only for one such
 // group at a time (kernels_gemm.h).
 using V8 = __m256;
-HAQ_INLINE V8 zero8() {
-  return _mm256_setzero_ps();
-}
 HAQ_INLINE V8 load8(const float* p) {
   return _mm256_loadu_ps(p);
 }

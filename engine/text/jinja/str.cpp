@@ -98,12 +98,6 @@ void StrBuilder::append(const Str& text, std::size_t begin, std::size_t end) {
   }
 }
 
-void StrBuilder::append_code_point(std::int32_t code, Origin origin) {
-  std::string bytes;
-  append_utf8(bytes, code);
-  append(bytes, origin);
-}
-
 Str StrBuilder::finish() {
   Str text(std::move(bytes_), std::move(runs_));
   bytes_.clear();

@@ -75,7 +75,6 @@ class StrBuilder {
   void append(const Str& text);
   /// Bytes [begin, end) of `text`.
   void append(const Str& text, std::size_t begin, std::size_t end);
-  void append_code_point(std::int32_t code, Origin origin);
   std::size_t size() const { return bytes_.size(); }
   std::string_view view() const { return bytes_; }
   const std::vector<Run>& runs() const { return runs_; }
