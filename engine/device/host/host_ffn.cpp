@@ -57,6 +57,11 @@ void HostDevice::ffn(ConstRows x, std::span<const FfnGroup> groups, Rows out) {
              f.down->path() == path && (f.gate == nullptr || f.gate->path() == path) &&
              path == plan.parts.front().group->ffn->up->path();
   }
+  // A few large networks would be cut into pieces of few rows, each of which reads all weights
+  // again: our own kernels then had better share the columns.
+  const auto parts = static_cast<std::int64_t>(plan.parts.size());
+  const bool own = !products_.uses_library(as_host(*plan.parts.front().group->ffn->up).path());
+  if (own && parts < 4 * pool_.size() && plan.rows >= int8_.many_rows * parts) blocks = false;
   if (blocks) {
     ffn_blocks(x, plan, out);
   } else {

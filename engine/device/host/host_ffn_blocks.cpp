@@ -20,13 +20,19 @@ void HostDevice::ffn_blocks(ConstRows x, FfnPlan& plan, Rows out) {
   // Small enough that the last unit does not leave the other threads idle for long.
   const std::int64_t fair = std::max<std::int64_t>(16, plan.rows / (4 * pool_.size()));
   const std::int64_t limit = std::min(kLibraryRows, LibraryCache::padded_rows(fair));
+  // Our own kernels take any number of rows, and few at a time cost them most: a network's rows are
+  // cut evenly, into pieces of half as many rows again rather than into one more.
+  const auto pieces_of = [&](std::int64_t rows) {
+    return own ? std::max<std::int64_t>(1, (rows + limit / 2) / limit) : (rows + limit - 1) / limit;
+  };
   std::int64_t count = 0;
-  for (const FfnPlan::Part& part : plan.parts) count += (part.rows + limit - 1) / limit;
+  for (const FfnPlan::Part& part : plan.parts) count += pieces_of(part.rows);
   auto* units = units_.get<Unit>(static_cast<std::size_t>(count));
   count = 0;
   for (const FfnPlan::Part& part : plan.parts) {
-    const std::int64_t pieces = (part.rows + limit - 1) / limit;
-    const std::int64_t size = LibraryCache::padded_rows((part.rows + pieces - 1) / pieces);
+    const std::int64_t pieces = pieces_of(part.rows);
+    const std::int64_t even = (part.rows + pieces - 1) / pieces;
+    const std::int64_t size = own ? even : LibraryCache::padded_rows(even);
     for (std::int64_t first = 0; first < part.rows; first += size) {
       units[count++] = {part.group, first, std::min(size, part.rows - first)};
     }
